@@ -1,0 +1,1 @@
+"""Wire to readings: one folder per protocol, named by its standard, found without a list."""

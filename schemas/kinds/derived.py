@@ -1,0 +1,37 @@
+"""What CityOps itself produces as frames: closed windows and refused input."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from schemas.reading import Grade, Reading, meta
+
+
+class Window(Reading, frozen=True, kw_only=True, tag="window"):
+    """The closed aggregate of one metric of one source; ``ts`` is the window's start, ``source`` its subject."""
+
+    domain: ClassVar[str] = "derived"
+    labels: ClassVar[tuple[str, str]] = ("时间窗口统计", "Window")
+
+    kind: Annotated[str, meta("数据类别", "Kind of the readings", max_length=64)]
+    metric: Annotated[str, meta("指标", "Field that was aggregated", max_length=64)]
+    size: Annotated[int, meta("窗口长度", "Length of the window", "s", ge=1, le=86400)]
+    count: Annotated[int, meta("个数", "Readings that had a value", ge=0)]
+    mean: Annotated[float, meta("均值", "Mean, in the metric's unit")]
+    low: Annotated[float, meta("最小值", "Minimum, in the metric's unit")]
+    high: Annotated[float, meta("最大值", "Maximum, in the metric's unit")]
+    last: Annotated[float, meta("末值", "Value of the newest reading, in the metric's unit")]
+
+
+class RejectRow(Reading, frozen=True, kw_only=True, tag="reject"):
+    """Refused input, kept for inspection and replay; ``source`` is the device or the peer it came from."""
+
+    domain: ClassVar[str] = "rejects"
+    labels: ClassVar[tuple[str, str]] = ("拒收数据", "Reject")
+
+    connector: Annotated[str, meta("接入", "Connector instance", max_length=64)]
+    stage: Annotated[str, meta("环节", "Where it was refused: decode or clean", max_length=16)]
+    reason: Annotated[str, meta("原因", "Reason code", max_length=32)]
+    detail: Annotated[str, meta("详情", "What exactly was wrong", max_length=1024)] | None = None
+    raw: Annotated[bytes, meta("原始报文", "The refused bytes, or the refused row as JSON", grade=Grade.SENSITIVE)] | None = None
+    refused_kind: Annotated[str, meta("数据类别", "Kind of a refused row", max_length=64)] | None = None

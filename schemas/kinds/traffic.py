@@ -1,0 +1,26 @@
+"""Road state: fixed detectors."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from schemas.kinds.transport import Latitude, Longitude, Speed
+from schemas.reading import Grade, Reading, meta
+
+
+class TrafficDetector(Reading, frozen=True, kw_only=True, tag="traffic_detector"):
+    """What a loop, radar or camera counted on one cross-section; absent values mean no data, never a jam."""
+
+    domain: ClassVar[str] = "traffic"
+    labels: ClassVar[tuple[str, str]] = ("交通检测器", "Traffic detector")
+    metrics: ClassVar[tuple[str, ...]] = ("speed", "flow", "occupancy")
+    lateness_s: ClassVar[float] = 300.0
+    interval_s: ClassVar[float] = 300.0
+
+    lon: Longitude | None = None
+    lat: Latitude | None = None
+    period: Annotated[int, meta("统计周期", "Length of the counting period", "s", ge=0, le=86400)] | None = None
+    lane: Annotated[int, meta("车道", "Lane, from 1 at the kerb; 0 is the whole section", ge=0, le=32)] | None = None
+    speed: Speed | None = None
+    flow: Annotated[float, meta("流量", "Vehicles per hour", "1/h", ge=0, le=100000, grade=Grade.PUBLIC)] | None = None
+    occupancy: Annotated[float, meta("占有率", "Share of time the section is covered", "%", ge=0, le=100)] | None = None

@@ -1,0 +1,1 @@
+"""TimescaleDB: migrations, the writer, checkpoints and queries."""
