@@ -93,10 +93,7 @@ def _field(declared: msgspec.inspect.Field) -> Field:
         extra = kind.extra or {}
         kind = kind.type
     name = declared.name
-    if name in TIMES:
-        arrow = pa.timestamp("us", tz="UTC")
-    else:
-        arrow = ARROW[type(kind)]
+    arrow = pa.timestamp("us", tz="UTC") if name in TIMES else ARROW[type(kind)]
     zh, en, unit = BASE_LABELS.get(name, ("", "", ""))
     return Field(
         name=name,
@@ -153,7 +150,8 @@ def _outside(column: pa.Array, field: Field) -> NDArray[np.bool_] | None:
             if column.null_count == 0
             else np.asarray(column.is_null().to_numpy(zero_copy_only=False), dtype=bool)
         )
-        return _bounds(values, field) & ~absent
+        outside: NDArray[np.bool_] = _bounds(values, field) & ~absent
+        return outside
     if pa.types.is_integer(field.type) and (field.ge is not None or field.le is not None):
         values = column.fill_null(int(field.ge or 0)).to_numpy(zero_copy_only=False)
         return _bounds(values, field)
@@ -162,9 +160,10 @@ def _outside(column: pa.Array, field: Field) -> NDArray[np.bool_] | None:
 
 def _bounds(values: NDArray[Any], field: Field) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
-        inside = np.isfinite(values)
+        inside: NDArray[np.bool_] = np.isfinite(values)
         if field.ge is not None:
             inside &= values >= field.ge
         if field.le is not None:
             inside &= values <= field.le
-    return np.logical_not(inside)
+    outside: NDArray[np.bool_] = ~inside
+    return outside

@@ -90,7 +90,9 @@ def decode(value: bytes, header: Header) -> pa.RecordBatch:
     except (pa.ArrowInvalid, pa.ArrowException, OSError, ValueError) as error:
         raise Reject("bad_schema", f"frame of {header.kind}: {error}", value[:4096]) from error
     if batch.num_rows != header.rows:
-        raise Reject("bad_schema", f"frame of {header.kind}: header says {header.rows} rows, it has {batch.num_rows}", value[:4096])
+        raise Reject(
+            "bad_schema", f"frame of {header.kind}: header says {header.rows} rows, it has {batch.num_rows}", value[:4096]
+        )
     return align(batch, header.kind, header.stage)
 
 
@@ -161,7 +163,16 @@ def from_readings(readings: Sequence[Reading], kind: str) -> pa.RecordBatch:
 
 
 def make_header(
-    batch: pa.RecordBatch, kind: str, *, seen_at: int, connector: str, run: str, bucket: int, seq: int, total: int, lane: Lane = "live"
+    batch: pa.RecordBatch,
+    kind: str,
+    *,
+    seen_at: int,
+    connector: str,
+    run: str,
+    bucket: int,
+    seq: int,
+    total: int,
+    lane: Lane = "live",
 ) -> Header:
     """Give the header of a raw frame, its time range read from the rows."""
     ts = batch.column("ts").cast(pa.int64()).to_numpy(zero_copy_only=False)

@@ -23,7 +23,9 @@ STREAM_SKIPPED = Counter("cityops_stream_skipped_frames", "Frames seen before an
 STREAM_GAPS = Counter("cityops_stream_gaps", "Holes in the numbering of frames.", ["agent"])
 STREAM_FENCED = Counter("cityops_stream_fenced", "Commits refused because another owner was ahead.", ["agent"])
 STREAM_BATCH_SECONDS = Histogram("cityops_stream_batch_seconds", "Time to process one batch.", ["agent"], buckets=SECONDS)
-STREAM_LAG = Gauge("cityops_stream_lag_frames", "Frames between the newest and the next to process.", ["agent", "topic", "partition"])
+STREAM_LAG = Gauge(
+    "cityops_stream_lag_frames", "Frames between the newest and the next to process.", ["agent", "topic", "partition"]
+)
 STREAM_REJECTS = Counter("cityops_stream_rejected_rows", "Rows refused by clean, by reason.", ["kind", "reason"])
 STREAM_DUPLICATES = Counter("cityops_stream_duplicate_rows", "Rows seen before.", ["kind"])
 FINDINGS = Counter("cityops_findings", "Findings, by rule and state.", ["rule", "state"])

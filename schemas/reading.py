@@ -31,13 +31,10 @@ def meta(
     max_length: int | None = None,
 ) -> msgspec.Meta:
     """Declare a field: its labels, unit, bounds (in that unit) and data grade."""
-    return msgspec.Meta(
-        ge=ge,
-        le=le,
-        max_length=max_length,
-        description=en,
-        extra={"zh": zh, "en": en, "unit": unit, "grade": grade.value},
-    )
+    bounds: dict[str, Any] = {"ge": ge, "le": le, "max_length": max_length}
+    extra = {"zh": zh, "en": en, "unit": unit, "grade": grade.value}
+    declared: msgspec.Meta = msgspec.Meta(**{k: v for k, v in bounds.items() if v is not None}, description=en, extra=extra)
+    return declared
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

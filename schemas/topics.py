@@ -66,8 +66,16 @@ def all_topics() -> dict[str, Topic]:
         Topic(FINDINGS, "json", "What a rule or detector found (events.Finding).", ("watch",), ("alerts",)),
         Topic(ALERT_COMMANDS, "json", "What a person asks of an alert (events.AlertCommand).", ("gateway",), ("alerts",)),
         Topic(ALERTS, "json", "The latest state of an alert (events.Alert).", ("alerts",), ("gateway",)),
-        Topic(ALERT_EVENTS, "json", "Each change of an alert, or the refusal of one (events.AlertEvent).", ("alerts",), ("gateway",)),
-        Topic(CONNECTOR_STATES, "json", "State and totals of each connector (events.ConnectorState).", ("connect",), ("store", "gateway")),
+        Topic(
+            ALERT_EVENTS, "json", "Each change of an alert, or the refusal of one (events.AlertEvent).", ("alerts",), ("gateway",)
+        ),
+        Topic(
+            CONNECTOR_STATES,
+            "json",
+            "State and totals of each connector (events.ConnectorState).",
+            ("connect",),
+            ("store", "gateway"),
+        ),
     ]
     return {t.name: t for t in found}
 

@@ -34,7 +34,9 @@ class DustStation(Reading, frozen=True, kw_only=True, tag="dust_station"):
     humidity: Annotated[float, meta("相对湿度", "Relative humidity", "%", ge=0, le=100, grade=Grade.PUBLIC)] | None = None
     pressure: Annotated[float, meta("气压", "Air pressure", "Pa", ge=30000, le=120000, grade=Grade.PUBLIC)] | None = None
     wind_speed: Annotated[float, meta("风速", "Wind speed", "m/s", ge=0, le=90, grade=Grade.PUBLIC)] | None = None
-    wind_direction: Annotated[float, meta("风向", "Direction the wind comes from", "°", ge=0, le=360, grade=Grade.PUBLIC)] | None = None
+    wind_direction: (
+        Annotated[float, meta("风向", "Direction the wind comes from", "°", ge=0, le=360, grade=Grade.PUBLIC)] | None
+    ) = None
     so2: Gas | None = None
     no2: Gas | None = None
     co: Gas | None = None

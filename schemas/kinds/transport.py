@@ -8,7 +8,9 @@ from schemas.reading import Grade, Reading, meta
 
 Longitude = Annotated[float, meta("经度", "Longitude, WGS-84", "°", ge=-180, le=180, grade=Grade.SENSITIVE)]
 Latitude = Annotated[float, meta("纬度", "Latitude, WGS-84", "°", ge=-90, le=90, grade=Grade.SENSITIVE)]
-RawDegrees = Annotated[float, meta("原始坐标", "Coordinate as sent, before conversion", "°", ge=-180, le=180, grade=Grade.SENSITIVE)]
+RawDegrees = Annotated[
+    float, meta("原始坐标", "Coordinate as sent, before conversion", "°", ge=-180, le=180, grade=Grade.SENSITIVE)
+]
 Crs = Annotated[str, meta("原始坐标系", "Coordinate system as sent", max_length=16)]
 Speed = Annotated[float, meta("速度", "Speed over ground", "m/s", ge=0, le=100)]
 Heading = Annotated[float, meta("方向", "Heading, clockwise from north", "°", ge=0, le=360)]

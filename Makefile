@@ -1,0 +1,64 @@
+# Every target works alone from a fresh clone; `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help venv demo test check stack-test browser chaos bench generate format lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+venv: $(STAMP) ## .venv with pinned, hash-checked packages and the built dashboard
+
+$(STAMP): constraints.txt pyproject.toml hatch_build.py
+	@command -v uv >/dev/null && uv venv --allow-existing -q $(VENV) || $(PYTHON) -m venv $(VENV)
+	@if command -v uv >/dev/null; then \
+	  uv pip install -q --python $(BIN)/python --require-hashes --no-deps -r constraints.txt && \
+	  uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+	  $(BIN)/python -m pip install -q --require-hashes --no-deps -r constraints.txt && \
+	  $(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $(STAMP)
+
+demo: venv ## the whole city on embedded parts; ARGS="--for 60 --headless"
+	@$(BIN)/python hatch_build.py
+	@$(BIN)/cityops demo $(ARGS)
+
+test: venv ## unit, contract, scenario and integration tests on the embedded broker and database
+	@$(PYTEST) $(ARGS)
+
+check: venv ## formatting, lint, types, layers, unit and contract tests
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+	@$(PYTEST) -q tests/unit tests/contract tests/scenarios $(ARGS)
+
+stack-test: venv ## the integration tests on real Kafka and real TimescaleDB; nothing may be skipped
+	@REQUIRE_STACK=1 CITYOPS_TEST_TIMESCALE=1 $(PYTEST) -q tests/integration $(ARGS)
+
+browser: venv ## the dashboard's own tests, then the whole demo in Chromium
+	@$(BIN)/python hatch_build.py --test
+	@$(PYTEST) -q tests/browser $(ARGS)
+
+bench: venv ## all benchmarks, or ONLY=name; SECONDS=n each; writes build/bench.json
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(filter command% environment%,$(origin SECONDS)),--seconds $(SECONDS))
+
+chaos: venv ## faults by schedule, then the ledger; SEED=n FAULTS=n; writes build/chaos.json
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
+
+generate: venv ## every generated file anew
+	@$(BIN)/cityops generate
+
+format: venv ## format and mend what can be mended
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lock: ## resolve constraints.txt anew (needs uv)
+	@uv pip compile pyproject.toml --extra embedded --extra dev --generate-hashes --no-header --no-annotate \
+	  --no-emit-package geopandas --no-emit-package pyogrio --no-emit-package pyproj --no-emit-package pandas \
+	  --python-version 3.11 -q -o constraints.txt
+
+clean: ## remove what was built and the demo's folder
+	@rm -rf build dist .cityops gateway/static

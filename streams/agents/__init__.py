@@ -1,0 +1,1 @@
+"""Agents: shells that hand records to steps; no arithmetic on values lives here."""

@@ -1,0 +1,196 @@
+"""Rules over clean batches: verdicts by array, then one small state machine per condition that lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from schemas.events import Finding
+from schemas.kinds import kind as kind_by_name
+from schemas.reading import Lane
+from schemas.rules import Bits, Jump, Rule, Silent, Threshold
+from streams.steps.condition import Condition, Step, Timing, begin, due, observe
+from streams.steps.silence import Silence
+from streams.steps.sources import Codes, SourceTable, times
+from streams.steps.verdict import Fixes, Verdicts, judge
+
+_PACK = msgspec.json.Encoder()
+_UNPACK = msgspec.json.Decoder(Condition)
+
+
+class Evaluator:
+    """All rules of one kind in one partition, for one lane; late and backfill keep their own state."""
+
+    def __init__(self, kind: str, rules: Iterable[Rule], lane: Lane = "live") -> None:
+        self._kind = kind
+        self._lane = lane
+        self._rules = {r.id: r for r in rules if kind in r.kinds and not (lane != "live" and isinstance(r.when, Silent))}
+        self._timing = {r.id: Timing(int(r.hold_s * 1e6), int(r.clear_s * 1e6)) for r in self._rules.values()}
+        self._sources = SourceTable()
+        self._conditions: dict[str, dict[int, Condition]] = {name: {} for name in self._rules}
+        self._fixes = Fixes()
+        self._silence = Silence(kind_by_name(kind).interval_s)
+        self._newest = 0
+        self._patience = int(3 * kind_by_name(kind).interval_s * 1e6)
+        self._changed: dict[str, bytes | None] = {}
+
+    def restore(self, key: str, value: bytes) -> None:
+        """Take up one condition of a checkpoint; rules that no longer exist are forgotten."""
+        rule, _, source = key.partition("|")
+        if rule in self._conditions:
+            self._conditions[rule][self._sources.code(source)] = _UNPACK.decode(value)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """Give the conditions that changed since last asked; None for those that are over."""
+        changed, self._changed = self._changed, {}
+        return changed
+
+    def remember(self, batch: pa.RecordBatch) -> None:
+        """Take in rows judged before the restart, without speaking."""
+        codes = self._sources.codes(batch.column("source"))
+        for rule in self._rules.values():
+            if isinstance(rule.when, Jump):
+                self._fixes.judge(rule, batch, codes, len(self._sources))
+        self._silence.observe(codes, times(batch, "seen_at"), len(self._sources))
+        self._newest = max(self._newest, int(times(batch, "ts").max(initial=0)))
+
+    def evaluate(self, batch: pa.RecordBatch) -> list[Finding]:
+        """Give what the rules find in these rows, in order of rule and row."""
+        if batch.num_rows == 0 or not self._rules:
+            return []
+        codes = self._sources.codes(batch.column("source"))
+        self._newest = max(self._newest, int(times(batch, "ts").max()))
+        rows = _Rows(batch, codes)
+        found: list[Finding] = []
+        for rule in self._rules.values():
+            if isinstance(rule.when, Silent):
+                found += self._silent(rule, rule.when, rows)
+            elif isinstance(rule.when, Jump):
+                found += self._apply(rule, self._fixes.judge(rule, batch, codes, len(self._sources)), rows)
+            elif isinstance(rule.when, Threshold | Bits):
+                found += self._apply(rule, judge(rule, batch), rows)
+        return found
+
+    def _apply(self, rule: Rule, verdicts: Verdicts, rows: _Rows) -> list[Finding]:
+        living = self._conditions[rule.id]
+        concerned = verdicts.bad
+        if living:
+            concerned = concerned | (verdicts.usable & np.isin(rows.codes, np.fromiter(living, np.int64, len(living))))
+        found: list[Finding] = []
+        for row in np.flatnonzero(concerned):
+            code, ts, value = int(rows.codes[row]), int(rows.ts[row]), float(verdicts.values[row])
+            condition = living.get(code)
+            if condition is None:
+                if not verdicts.bad[row]:
+                    continue
+                condition, step = begin(ts, value, self._timing[rule.id])
+            else:
+                verdict = _word(verdicts, int(row))
+                condition, step = observe(condition, ts, value, verdict, self._timing[rule.id])
+            if condition is not None:
+                condition.lon, condition.lat, condition.zone = rows.place(int(row))
+            found += self._keep(rule, code, condition, step, ts, value, int(rows.seen_at[row]))
+        if self._lane == "live":
+            found += self._pass_time(rule, rows.newest_seen)
+        return found
+
+    def _pass_time(self, rule: Rule, seen_at: int) -> list[Finding]:
+        """Let held conditions mature on the kind's own time, unless their source has gone quiet."""
+        timing, found = self._timing[rule.id], []
+        for code, condition in list(self._conditions[rule.id].items()):
+            if condition.phase == "active" or self._newest - condition.at > max(self._patience, timing.hold):
+                continue
+            after, step = due(condition, self._newest, timing)
+            if step is not None:
+                found += self._keep(rule, code, after, step, self._newest, condition.value, seen_at)
+        return found
+
+    def _silent(self, rule: Rule, when: Silent, rows: _Rows) -> list[Finding]:
+        living = self._conditions[rule.id]
+        found: list[Finding] = []
+        self._silence.observe(rows.codes, rows.seen_at, len(self._sources))
+        heard = [c for c in living if c in set(rows.codes.tolist())] if living else []
+        for code in heard:
+            found += self._keep(rule, code, None, "clear", self._silence.last(code), 0.0, rows.newest_seen)
+        for code, since, limit in self._silence.silent(when.intervals):
+            if code in living:
+                continue
+            started = since + limit
+            condition = Condition(phase="active", started=started, since=started, at=started, value=limit / 1e6)
+            found += self._keep(
+                rule, code, condition, "raise", started, (self._silence.now - since) / 1e6, rows.newest_seen, limit / 1e6
+            )
+        return found
+
+    def _keep(
+        self,
+        rule: Rule,
+        code: int,
+        condition: Condition | None,
+        step: Step | None,
+        at: int,
+        value: float,
+        seen_at: int,
+        limit: float | None = None,
+    ) -> list[Finding]:
+        living, name = self._conditions[rule.id], self._sources.names[code]
+        before = living.get(code)
+        subject = condition or before
+        if condition is None:
+            living.pop(code, None)
+        else:
+            living[code] = condition
+        if step is not None or before is None or condition is None:
+            self._changed[f"{rule.id}|{name}"] = None if condition is None else _PACK.encode(condition)
+        if step is None or subject is None:
+            return []
+        return [
+            Finding(
+                rule=rule.id,
+                rule_version=rule.version,
+                state=step,
+                category=rule.category,
+                severity=rule.severity,
+                kind=self._kind,
+                source=name,
+                zone=subject.zone,
+                lon=subject.lon,
+                lat=subject.lat,
+                started=subject.started,
+                at=at,
+                seen_at=seen_at,
+                value=None if np.isnan(value) else round(value, 3),
+                limit=limit if limit is not None else rule.limit,
+                unit=rule.unit,
+                lane=self._lane,
+                detected_late=self._lane != "live",
+            )
+        ]
+
+
+def _word(verdicts: Verdicts, row: int) -> Literal["bad", "between", "good"]:
+    if verdicts.bad[row]:
+        return "bad"
+    return "good" if verdicts.good[row] else "between"
+
+
+class _Rows:
+    """The columns of a batch that findings speak of."""
+
+    def __init__(self, batch: pa.RecordBatch, codes: Codes) -> None:
+        self.codes = codes
+        self.ts: NDArray[np.int64] = times(batch, "ts")
+        self.seen_at: NDArray[np.int64] = times(batch, "seen_at")
+        self.newest_seen = int(self.seen_at.max())
+        names = set(batch.schema.names)
+        self._columns: Mapping[str, Any] = {n: batch.column(n) for n in ("lon", "lat", "zone") if n in names}
+
+    def place(self, row: int) -> tuple[float | None, float | None, int | None]:
+        """Give longitude, latitude and zone of a row, where it has them."""
+        lon, lat, zone = (self._columns[n][row].as_py() if n in self._columns else None for n in ("lon", "lat", "zone"))
+        return lon, lat, zone

@@ -1,0 +1,174 @@
+"""One worker process: the agents it runs, its lock on its slot, its watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import importlib.resources
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import faust
+import structlog
+
+from schemas import topics
+from schemas.config import Config
+from schemas.errors import Fatal, Retry
+from schemas.rules import Rule
+from schemas.rules import load as load_rules
+from storage import alerts_store, zones
+from storage.connect import create_pool
+from streams.agents.alerts import AlertsTask, Book
+from streams.agents.clean import CleanTask
+from streams.agents.store import StoreAgent
+from streams.agents.watch import WatchTask
+from streams.app import Agent, fatal, make_app, make_producer
+from streams.task import Task
+
+log = structlog.get_logger()
+
+STREAM_AGENTS = ("clean", "watch", "alerts")
+STUCK = 71
+"""Exit status of the watchdog."""
+STUCK_S = 60.0
+LOOP_LATE_S = 10.0
+
+
+def rules_of(config: Config) -> dict[str, Rule]:
+    """Read our rule packs and those of the folders the settings name."""
+    packs = sorted(Path(str(importlib.resources.files("streams") / "rules")).glob("*.toml"))
+    for folder in config.stream.rules:
+        packs += sorted(Path(folder).glob("*.toml"))
+    return load_rules(packs)
+
+
+class Worker:
+    """The agents of one process and what they share."""
+
+    def __init__(self, config: Config, slot: int, agents: Sequence[str], clock: Callable[[], int]) -> None:
+        self._config = config
+        self._clock = clock
+        self._rules = rules_of(config)
+        self._zones = zones.load(config.stream.boundaries)
+        self._books: dict[int, Book] = {}
+        self._parts: tuple[Any, Any] | None = None
+        self._opening = asyncio.Lock()
+        self.beat = time.monotonic()
+        store = list(agents) == ["store"]
+        self.app = make_app("cityops-store" if store else "cityops-stream", config, slot)
+        self.agents = [self._agent(name) for name in agents]
+        for agent in self.agents:
+            agent.attach(self.app, self.parts)
+        self.app.timer(1.0)(self._tick)
+        self.app.timer(0.5)(self._heartbeat)
+
+    def _agent(self, name: str) -> Agent:
+        within, batch = self._config.stream.flush_ms / 1000, self._config.stream.batch_frames
+        domains = topics.reading_domains()
+        if name == "clean":
+            return Agent(name, [topics.raw(d) for d in domains], self._clean, within_s=within, batch=batch)
+        if name == "watch":
+            return Agent(name, [topics.clean(d) for d in domains], self._watch, within_s=within, batch=batch)
+        if name == "alerts":
+            return Agent(name, [topics.FINDINGS, topics.ALERT_COMMANDS], self._alerts, within_s=within, batch=batch, prepare=self._open_books)
+        if name == "store":
+            named = [topics.clean(d) for d in domains] + [topics.WINDOWS, topics.REJECTS, topics.CONNECTOR_STATES]
+            return StoreAgent(named, within_s=max(within, 0.5), batch=batch)
+        msg = f"unknown agent {name!r}; known: {', '.join((*STREAM_AGENTS, 'store'))}"
+        raise Fatal(msg)
+
+    def _clean(self, topic: str, partition: int) -> Task:
+        return CleanTask(topic, partition, self._zones, self._config.stream)
+
+    def _watch(self, topic: str, partition: int) -> Task:
+        return WatchTask(topic, partition, self._rules, self._config.stream)
+
+    def _alerts(self, topic: str, partition: int) -> Task:
+        return AlertsTask(topic, partition, self._books[partition])
+
+    async def _open_books(self, pool: Any) -> None:
+        """Load every alert that may still change, shared by findings and commands of a partition."""
+        number = self._config.kafka.partitions
+        recent = await alerts_store.load_alerts(pool)
+        self._books = {p: Book([a for a in recent if topics.bucket(a.source, number) == p]) for p in range(number)}
+
+    async def parts(self) -> tuple[Any, Any]:
+        """Give the database pool and the producer, opened once, waiting as long as it takes."""
+        async with self._opening:
+            if self._parts is None:
+                pool = await _wait_for_pool(self._config)
+                if any(a.name == "watch" for a in self.agents):
+                    await alerts_store.save_rules(pool, list(self._rules.values()))
+                self._parts = pool, await make_producer(self._config.kafka.bootstrap)
+        return self._parts
+
+    async def _tick(self, *_: Any) -> None:
+        for agent in self.agents:
+            await agent.pass_time(self._clock())
+
+    async def _heartbeat(self, *_: Any) -> None:
+        self.beat = time.monotonic()
+
+    def watch_over(self) -> None:
+        """End the process when its loop hangs or a batch is stuck on nothing; runs in a thread of its own."""
+        while True:
+            time.sleep(1.0)
+            now = time.monotonic()
+            if now - self.beat > LOOP_LATE_S and self.app.started:
+                log.critical("event loop hangs", seconds=round(now - self.beat, 1))
+                os._exit(STUCK)
+            for agent in self.agents:
+                if agent.busy_since is not None and not agent.waits_for and now - agent.busy_since > STUCK_S:
+                    log.critical("batch is stuck", agent=agent.name, seconds=round(now - agent.busy_since, 1))
+                    os._exit(STUCK)
+
+
+async def _wait_for_pool(config: Config) -> Any:
+    while True:
+        try:
+            return await create_pool(config.database.url, config.database.schema, size=6)
+        except Retry as error:
+            log.warning("waiting", what="database", error=str(error))
+            await asyncio.sleep(1.0)
+
+
+def hold_slot(config: Config, name: str) -> IO[bytes]:
+    """Lock a worker's slot; a second live process of the same slot raises ``Fatal``.
+
+    Two members with one static id would fence each other for ever.
+    """
+    folder = Path(config.data_dir) / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.lock"
+    handle = path.open("wb")
+    for _ in range(50):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return handle
+    msg = f"{path} is locked: another live worker holds this slot; give --worker another number"
+    raise Fatal(msg)
+
+
+def run(config: Config, *, slot: int, agents: Sequence[str] = STREAM_AGENTS, clock: Callable[[], int]) -> None:
+    """Run a worker until SIGTERM or Ctrl-C; never returns normally on an unexpected fault."""
+    lock = hold_slot(config, f"{'-'.join(agents)}-{slot}")
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = Worker(config, slot, agents, clock)
+    threading.Thread(target=worker.watch_over, name="watchdog", daemon=True).start()
+    service = faust.Worker(worker.app, loop=loop, loglevel="WARNING", logfile=None, redirect_stdouts=False, quiet=True, override_logging=False)
+    try:
+        service.execute_from_commandline()
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the process loop
+        fatal("worker", error)
+    finally:
+        lock.close()

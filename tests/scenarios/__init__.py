@@ -1,0 +1,1 @@
+"""Scenarios: what an operator would say happened."""
