@@ -130,8 +130,17 @@ def decode_many(values: Sequence[bytes], kind: str, stage: Stage) -> pa.RecordBa
         raise Reject("bad_schema", f"frames of {kind} differ in schema; read them one by one")
     joined = b"".join([prefix, *(memoryview(v)[len(prefix) : -len(EOS)] for v in values), EOS])
     with pa.ipc.open_stream(joined) as reader:
-        table = reader.read_all().combine_chunks()
-    batches = table.to_batches()
+        return _one_batch(reader.read_all(), kind, stage)
+
+
+def concat(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Give batches of one schema as one batch; there must be at least one."""
+    table = pa.Table.from_batches(batches).combine_chunks()
+    return table.to_batches()[0] if table.num_rows else batches[0]
+
+
+def _one_batch(table: pa.Table, kind: str, stage: Stage) -> pa.RecordBatch:
+    batches = table.combine_chunks().to_batches()
     return batches[0] if batches else empty(kind, stage)
 
 

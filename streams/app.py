@@ -20,7 +20,7 @@ import faust
 import structlog
 from aiokafka import AIOKafkaProducer
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP as FAUST_TP  # noqa: N811 - ours is a plain tuple
+from faust.types import TP as FAUST_TP
 
 from schemas import metrics
 from schemas.config import Config
@@ -38,7 +38,8 @@ UNEXPECTED = 70
 SEEK_AGAIN_S = 5.0
 MAX_FRAME = 4 << 20
 
-driver.RoundRobinPartitionAssignor = CopartitionAssignor  # faust offers no setting for a table-less app
+# faust offers no setting for the assignor of an application without tables
+setattr(driver, "RoundRobinPartitionAssignor", CopartitionAssignor)  # noqa: B010 - the module does not export it
 
 
 def make_app(name: str, config: Config, slot: int) -> faust.App:
@@ -120,7 +121,10 @@ class Agent:
         topic = app.topic(*self.topics, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
         async def run(stream: Any) -> None:
-            self._pool, self._producer = await parts()
+            try:
+                self._pool, self._producer = await parts()
+            except Exception as error:  # noqa: BLE001 - as in the process loop
+                fatal(f"{self.name}: start", error)
             async for events in stream.noack().noack_take(self._batch, within=self._within):
                 await self._guarded(events)
 

@@ -24,7 +24,7 @@ from storage import alerts_store, zones
 from storage.connect import create_pool
 from streams.agents.alerts import AlertsTask, Book
 from streams.agents.clean import CleanTask
-from streams.agents.store import StoreAgent
+from streams.agents.store import StoreTask
 from streams.agents.watch import WatchTask
 from streams.app import Agent, fatal, make_app, make_producer
 from streams.task import Task
@@ -32,6 +32,8 @@ from streams.task import Task
 log = structlog.get_logger()
 
 STREAM_AGENTS = ("clean", "watch", "alerts")
+KEEP_RESOLVED_US = 24 * 3_600_000_000
+"""Alerts resolved longer ago cannot be reopened."""
 STUCK = 71
 """Exit status of the watchdog."""
 STUCK_S = 60.0
@@ -74,10 +76,17 @@ class Worker:
         if name == "watch":
             return Agent(name, [topics.clean(d) for d in domains], self._watch, within_s=within, batch=batch)
         if name == "alerts":
-            return Agent(name, [topics.FINDINGS, topics.ALERT_COMMANDS], self._alerts, within_s=within, batch=batch, prepare=self._open_books)
+            return Agent(
+                name,
+                [topics.FINDINGS, topics.ALERT_COMMANDS],
+                self._alerts,
+                within_s=within,
+                batch=batch,
+                prepare=self._open_books,
+            )
         if name == "store":
             named = [topics.clean(d) for d in domains] + [topics.WINDOWS, topics.REJECTS, topics.CONNECTOR_STATES]
-            return StoreAgent(named, within_s=max(within, 0.5), batch=batch)
+            return Agent(name, named, StoreTask, within_s=max(within, 0.5), batch=batch)
         msg = f"unknown agent {name!r}; known: {', '.join((*STREAM_AGENTS, 'store'))}"
         raise Fatal(msg)
 
@@ -93,7 +102,7 @@ class Worker:
     async def _open_books(self, pool: Any) -> None:
         """Load every alert that may still change, shared by findings and commands of a partition."""
         number = self._config.kafka.partitions
-        recent = await alerts_store.load_alerts(pool)
+        recent = await alerts_store.load_alerts(pool, resolved_since=self._clock() - KEEP_RESOLVED_US)
         self._books = {p: Book([a for a in recent if topics.bucket(a.source, number) == p]) for p in range(number)}
 
     async def parts(self) -> tuple[Any, Any]:
@@ -163,7 +172,9 @@ def run(config: Config, *, slot: int, agents: Sequence[str] = STREAM_AGENTS, clo
     asyncio.set_event_loop(loop)
     worker = Worker(config, slot, agents, clock)
     threading.Thread(target=worker.watch_over, name="watchdog", daemon=True).start()
-    service = faust.Worker(worker.app, loop=loop, loglevel="WARNING", logfile=None, redirect_stdouts=False, quiet=True, override_logging=False)
+    service = faust.Worker(
+        worker.app, loop=loop, loglevel="WARNING", logfile=None, redirect_stdouts=False, quiet=True, override_logging=False
+    )
     try:
         service.execute_from_commandline()
     except SystemExit:

@@ -58,7 +58,7 @@ class AlertsTask:
     def remember(self, records: Sequence[Record]) -> None:
         """Nothing is open between batches."""
 
-    def tick(self, now: int) -> Outcome | None:
+    def tick(self, now: int) -> None:
         """Time passing changes nothing here."""
         del now
 

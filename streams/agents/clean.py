@@ -55,7 +55,7 @@ class CleanTask:
     def remember(self, records: Sequence[Record]) -> None:
         """Nothing is open between batches."""
 
-    def tick(self, now: int) -> Outcome | None:
+    def tick(self, now: int) -> None:
         """Time passing changes nothing here."""
         del now
 

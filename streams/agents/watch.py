@@ -25,8 +25,6 @@ from streams.steps.window import Windows
 from streams.task import Marks, Outcome, Output, Record
 
 WINDOW_S = 60
-IDLE_US = 30_000_000
-"""After this long without a frame, a kind's watermark follows the clock so that its last windows close."""
 
 
 class KindState:
@@ -130,28 +128,25 @@ class WatchTask:
             metrics.STREAM_ROWS.labels("watch", header.kind).inc(header.rows)
         for kind in sorted(touched):
             state = self._kinds[kind]
-            self._close(kind, state.newest - state.lateness, outcome)
+            self._emit(kind, state.close(state.newest - state.lateness), outcome)
         outcome.marks = self._marks.changes()
         self._finish(outcome, findings, touched)
         return outcome
 
     def tick(self, now: int) -> Outcome | None:
-        """Close the windows of kinds from which nothing has come for a while."""
+        """Show the windows that the clock says are over while nothing comes that could close them.
+
+        They stay open: when readings spooled during an outage arrive, the fuller rows replace these.
+        """
         outcome = Outcome()
-        touched: set[str] = set()
         for kind, state in self._kinds.items():
-            watermark = now - state.lateness - IDLE_US
-            oldest = state.windows.oldest
-            if now - state.seen_at > IDLE_US and oldest is not None and oldest + WINDOW_S * 1_000_000 <= watermark:
-                self._close(kind, watermark, outcome)
-                touched.add(kind)
-        if not touched:
+            self._emit(kind, state.windows.show(now - state.lateness), outcome)
+        if not outcome.outputs:
             return None
-        self._finish(outcome, [], touched)
+        self._finish(outcome, [], set())
         return outcome
 
-    def _close(self, kind: str, watermark: int, outcome: Outcome) -> None:
-        closed = self._kinds[kind].close(watermark)
+    def _emit(self, kind: str, closed: pa.RecordBatch, outcome: Outcome) -> None:
         if closed.num_rows == 0:
             return
         ts = times(closed, "ts")

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.derive import arrow_schema
-from schemas.frame import empty
+from schemas.frame import concat, empty
 from streams.steps.sources import Codes, SourceTable, floats, grown, times
 
 Values = NDArray[np.float64]
@@ -30,6 +30,8 @@ class Open:
     last: Values
     last_ts: NDArray[np.int64]
     seen_at: int = 0
+    shown: bool = False
+    """Its present values have been given out already, while it stayed open."""
 
     @classmethod
     def make(cls, metrics: int, sources: int) -> Open:
@@ -97,7 +99,7 @@ class Windows:
             if window is None:
                 window = self._open[int(start)] = Open.make(len(self._metrics), max(64, len(self._sources)))
             window.grow(len(self._sources))
-            window.seen_at = max(window.seen_at, seen_at)
+            window.seen_at, window.shown = max(window.seen_at, seen_at), False
             for metric, column in enumerate(columns):
                 use = rows & ~np.isnan(column)
                 if use.any():
@@ -106,11 +108,17 @@ class Windows:
     def close(self, watermark: int) -> pa.RecordBatch:
         """Give the rows of every window that ends at or before the watermark, and forget them."""
         due = sorted(start for start in self._open if start + self._size <= watermark)
-        parts = [self._rows(start, self._open.pop(start)) for start in due]
-        if not parts:
-            return empty("window", "raw")
-        table = pa.Table.from_batches(parts).combine_chunks()
-        return table.to_batches()[0] if table.num_rows else empty("window", "raw")
+        return _concat([self._rows(start, self._open.pop(start)) for start in due])
+
+    def show(self, until: int) -> pa.RecordBatch:
+        """Give the rows of windows that end by then, but keep them open: later readings may still come.
+
+        A window is given once for each state it is in; its later, fuller rows replace these in the database.
+        """
+        due = sorted(start for start, w in self._open.items() if start + self._size <= until and not w.shown)
+        for start in due:
+            self._open[start].shown = True
+        return _concat([self._rows(start, self._open[start]) for start in due])
 
     def _rows(self, start: int, window: Open) -> pa.RecordBatch:
         metric, source = np.nonzero(window.count)
@@ -134,3 +142,7 @@ class Windows:
             "last": pa.array(window.last[metric, source]),
         }
         return pa.RecordBatch.from_arrays([arrays[f.name] for f in schema], schema=schema)
+
+
+def _concat(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return concat(parts) if parts else empty("window", "raw")

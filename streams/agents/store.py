@@ -1,0 +1,99 @@
+"""store: clean frames, windows, rejects and connector states to the database, exactly once in effect."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from schemas import frame, metrics, topics
+from schemas.errors import Reject
+from schemas.events import ConnectorState
+from schemas.frame import Header
+from schemas.reading import Lane
+from storage import states
+from storage.checkpoints import Checkpoint
+from storage.ledger import LedgerRow, ledger_row
+from storage.writer import Batch, store
+from streams.task import Marks, Outcome, Record
+
+log = structlog.get_logger()
+_STATE = msgspec.json.Decoder(ConnectorState)
+
+
+class StoreTask:
+    """Gathers the frames of one partition into one write per batch."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self._topic = topic
+        self._partition = partition
+        self._marks = Marks()
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take up frame numbers."""
+        self._marks.restore(checkpoint.marks)
+
+    def remember(self, records: Sequence[Record]) -> None:
+        """Nothing is open between batches."""
+
+    def tick(self, now: int) -> None:
+        """Time passing changes nothing here."""
+        del now
+
+    def process(self, records: Sequence[Record]) -> Outcome:
+        """Give one write for all records, in their order."""
+        if self._topic == topics.CONNECTOR_STATES:
+            return self._states(records)
+        frames: dict[tuple[str, Lane], list[tuple[Header, bytes]]] = defaultdict(list)
+        gaps = self._marks.gaps
+        for record in records:
+            try:
+                header = frame.decode_header(record.headers)
+            except Reject as reject:
+                log.warning("record is no frame", topic=record.topic, offset=record.offset, detail=reject.detail)
+                continue
+            if header.seq and not self._marks.is_new(header.stream, header.seq):
+                metrics.STREAM_SKIPPED.labels("store").inc()
+                continue
+            frames[(header.kind, header.lane)].append((header, record.value))
+        if self._topic != topics.REJECTS:
+            metrics.STREAM_GAPS.labels("store").inc(self._marks.gaps - gaps)
+        batches: list[Batch] = []
+        rows: list[LedgerRow] = []
+        for (kind, lane), found in frames.items():
+            batches.append((kind, lane, _joined(found)))
+            if kind not in ("window", "reject"):
+                rows += [ledger_row(header, self._topic, self._partition) for header, _ in found]
+
+        async def write(connection: Any) -> None:
+            written = await store(connection, self._topic, self._partition, batches, rows)
+            for kind, result in written.items():
+                metrics.STORE_ROWS.labels(kind).inc(result.rows)
+
+        return Outcome(marks=self._marks.changes(), write=write if batches else None)
+
+    def _states(self, records: Sequence[Record]) -> Outcome:
+        found: list[ConnectorState] = []
+        for record in records:
+            try:
+                found.append(_STATE.decode(record.value))
+            except msgspec.MsgspecError:
+                log.exception("unreadable connector state", offset=record.offset)
+
+        async def write(connection: Any) -> None:
+            await states.save(connection, found)
+
+        return Outcome(write=write if found else None)
+
+
+def _joined(found: Sequence[tuple[Header, bytes]]) -> Any:
+    """Give the rows of frames of one kind and lane as one batch."""
+    header = found[0][0]
+    values = [value for _, value in found]
+    try:
+        return frame.decode_many(values, header.kind, header.stage)
+    except Reject:  # frames of another release among them
+        return frame.concat([frame.decode(value, h) for h, value in found])
