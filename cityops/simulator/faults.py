@@ -1,0 +1,148 @@
+"""Labelled faults: what goes wrong in the simulated city, when, and which rule must notice (``faults.toml``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from cityops.simulator.tempo import rest_hours
+
+Effect = Literal["speed", "alarm", "jump", "silent", "blind", "dust", "empty", "full", "night"]
+CYCLE_S = 1800.0
+"""After this many seconds other vehicles misbehave in the same way."""
+FOR_GOOD = 1e9
+"""Duration, s, of a fault that stays until the simulation ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One labelled fault; ``rule`` names the rule that must raise, and is empty where none may.
+
+    ``subject`` counts from 0 within the sources of ``kind``; ``value`` is the speed in km/h, the alarm bit,
+    the metres of a jump, the µg/m³ added or the share of bikes. Times are seconds after the start.
+    """
+
+    id: str
+    kind: str
+    source: str
+    rule: str
+    start_s: float
+    duration_s: float
+    zh: str
+    en: str
+    effect: Effect
+    subject: int
+    value: float = 0.0
+
+    def active(self, elapsed: float) -> bool:
+        """Tell whether the fault is on, so many seconds after the start."""
+        return self.start_s <= elapsed < self.start_s + self.duration_s
+
+
+class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One table of ``faults.toml``; ``first`` and ``subject`` are both the number of the source, from 0."""
+
+    id: str
+    kind: str
+    rule: str
+    start_s: float
+    duration_s: float = 0.0
+    effect: Effect
+    value: float = 0.0
+    zh: str
+    en: str
+    first: int = 0
+    subject: int = 0
+
+    def fault(self, names: tuple[str, ...], subject: int, cycle: int) -> Fault:
+        """Give this fault as it befalls one source in one cycle."""
+        return Fault(
+            id=f"{self.id}-{cycle + 1}" if cycle else self.id,
+            kind=self.kind,
+            source=names[subject],
+            rule=self.rule,
+            start_s=self.start_s + cycle * CYCLE_S,
+            duration_s=self.duration_s or FOR_GOOD,
+            zh=self.zh,
+            en=self.en,
+            effect=self.effect,
+            subject=subject,
+            value=self.value,
+        )
+
+
+class Patterns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of ``faults.toml``."""
+
+    vehicle: list[Pattern]
+    station: list[Pattern]
+
+
+@cache
+def patterns() -> Patterns:
+    """Read ``faults.toml``."""
+    return msgspec.toml.decode(Path(__file__).with_name("faults.toml").read_bytes(), type=Patterns)
+
+
+def plan(names: Mapping[str, tuple[str, ...]], hour: float, cycles: int = 24) -> tuple[Fault, ...]:
+    """Give all faults of a run that starts at an hour of the day, in order of start.
+
+    ``names`` holds the sources by kind of reading. Vehicles misbehave once per cycle of ``CYCLE_S``, each
+    time others; stations once. Kinds too small to have the source are left out. A coach that speeds in the
+    night ban is a fault of that rule as well.
+    """
+    found = [f for cycle in range(cycles) for f in _vehicles(names, cycle)]
+    for pattern in patterns().station:
+        sources = names.get(pattern.kind, ())
+        if pattern.subject < len(sources):
+            found.append(pattern.fault(sources, pattern.subject, 0))
+    found += [_at_night(f) for f in found if _night_coach(f, hour)]
+    return tuple(sorted(found, key=lambda f: (f.start_s, f.id)))
+
+
+def _vehicles(names: Mapping[str, tuple[str, ...]], cycle: int) -> list[Fault]:
+    """Give the vehicles' faults of one cycle; no vehicle has two."""
+    found = []
+    free = {kind: list(range(len(sources))) for kind, sources in names.items()}
+    for pattern in patterns().vehicle:
+        left = free.get(pattern.kind, [])
+        if left:
+            wanted = (pattern.first + 13 * cycle) % len(names[pattern.kind])
+            subject = wanted if wanted in left else left[0]
+            left.remove(subject)
+            found.append(pattern.fault(names[pattern.kind], subject, cycle))
+    return found
+
+
+def _night_coach(fault: Fault, hour: float) -> bool:
+    moves = fault.kind == "coach_position" and fault.effect == "speed"
+    return moves and rest_hours((hour + fault.start_s / 3600.0) % 24.0)
+
+
+def _at_night(fault: Fault) -> Fault:
+    return replace(
+        fault,
+        id=f"night-{fault.id}",
+        rule="coach-night-driving",
+        effect="night",
+        zh="客车在凌晨禁行时段行驶",
+        en="Coach moves during the night ban",
+    )
+
+
+def describe(fault: Fault, started_at: int) -> dict[str, Any]:
+    """Give a fault as ground truth, with its absolute times; ``started_at`` is in microseconds UTC."""
+    starts = started_at + int(fault.start_s * 1e6)
+    lasting = fault.duration_s >= FOR_GOOD
+    ends = None if lasting else _iso(starts + int(fault.duration_s * 1e6))
+    return {**asdict(fault), "duration_s": None if lasting else fault.duration_s, "starts_at": _iso(starts), "ends_at": ends}
+
+
+def _iso(ts: int) -> str:
+    return datetime.fromtimestamp(ts / 1e6, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,80 @@
+"""Creating the topics of ``schemas.topics`` on a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from schemas.errors import Fatal
+from schemas.topics import Topic, all_topics
+
+APPS = ("cityops-stream", "cityops-store")
+"""faust applications; each needs its own leader topic, because faust is not allowed to create topics."""
+
+
+def wanted(partitions: int) -> dict[str, int]:
+    """Give the number of partitions of every topic by name."""
+    found = dict.fromkeys(all_topics(), partitions)
+    return found | {f"{app}-__assignor-__leader": 1 for app in APPS}
+
+
+def configs(topic: Topic | None, bounds: Mapping[str, str]) -> dict[str, str]:
+    """Give a topic's settings: its declared retention, and further bounds of the broker's owner."""
+    hours = 1 if topic is None else topic.retention_h
+    return {"retention.ms": str(hours * 3_600_000), **bounds}
+
+
+def ensure_topics(
+    bootstrap: str, partitions: int, *, bounds: Mapping[str, str] | None = None, timeout_s: float = 60.0
+) -> list[str]:
+    """Create what is absent and give the names created; a topic with another number of partitions raises ``Fatal``.
+
+    ``bounds`` are topic settings added to each (embedded: retention by size). Brokers that are still
+    starting are waited for up to ``timeout_s``.
+    """
+    admin = connect(bootstrap, timeout_s)
+    try:
+        existing = {t["name"]: len(t["partitions"]) for t in admin.describe_topics()}
+        plan = wanted(partitions)
+        for name, count in plan.items():
+            if name in existing and existing[name] != count:
+                msg = (
+                    f"topic {name} has {existing[name]} partitions, settings ask for {count}: sources would move; "
+                    f"set kafka.partitions = {existing[name]}, or start with empty topics"
+                )
+                raise Fatal(msg)
+        absent = [n for n in plan if n not in existing]
+        _create(admin, absent, plan, bounds or {})
+    except KafkaError as error:
+        msg = f"{bootstrap}: topics could not be created: {error!r}"
+        raise Fatal(msg) from error
+    finally:
+        admin.close()
+    return absent
+
+
+def _create(admin: KafkaAdminClient, names: list[str], plan: Mapping[str, int], bounds: Mapping[str, str]) -> None:
+    if not names:
+        return
+    known = all_topics()
+    topics = {n: {"num_partitions": plan[n], "replication_factor": -1, "configs": configs(known.get(n), bounds)} for n in names}
+    try:
+        admin.create_topics(topics, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        admin.wait_for_topics(names)  # another process was faster
+
+
+def connect(bootstrap: str, timeout_s: float) -> KafkaAdminClient:
+    """Give an administrator's connection; no broker within ``timeout_s`` raises ``Fatal``."""
+    try:
+        return KafkaAdminClient(
+            bootstrap_servers=bootstrap,
+            request_timeout_ms=20_000,
+            bootstrap_timeout_ms=int(timeout_s * 1000),
+            reconnect_backoff_max_ms=1000,
+        )
+    except KafkaError as error:
+        msg = f"no Kafka broker answers at {bootstrap}; start it, or unset CITYOPS_KAFKA to use the embedded one"
+        raise Fatal(msg) from error

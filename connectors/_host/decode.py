@@ -1,0 +1,72 @@
+"""Decoding from the shell: packets in, one JSON-able dictionary each out, as one session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from connectors._api import registry
+from connectors._api.manifest import Manifest, Settings, from_text
+from connectors._api.session import Peer, Received, describe
+from connectors._host.files import cut
+from connectors._host.intake import guarded
+from schemas.errors import Fatal, Reject
+
+
+def settings_from_text(manifest: Manifest, given: Mapping[str, str], where: str = "--set") -> Settings:
+    """Give complete settings from ``key=value`` texts.
+
+    Lists and tables are JSON, or a table's entries one by one: ``devices.<id>.lon=116.4``; ``Fatal`` names a flaw.
+    """
+    table: dict[str, Any] = {}
+    for key, text in given.items():
+        name, *path = key.split(".")
+        setting = manifest.settings.get(name)
+        if setting is None:
+            msg = f"{where}: unknown setting {name!r}; known: {', '.join(manifest.settings) or 'none'}"
+            raise Fatal(msg)
+        if not path:
+            table[name] = from_text(setting, text)
+            continue
+        if setting.type != "table":
+            msg = f"{where}: setting {name!r} is no table, {key!r} names an entry of it"
+            raise Fatal(msg)
+        inner = table.setdefault(name, {})
+        for part in path[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[path[-1]] = _value(text)
+    return manifest.resolve(table, where)
+
+
+def decode_packets(
+    type: str,
+    given: Mapping[str, str],
+    packets: Iterable[tuple[bytes, str]],
+    seen_at: Callable[[], int],
+) -> Iterator[dict[str, Any]]:
+    """Decode inputs (bytes and origin) as one session of the connector and give what each brought.
+
+    An input that holds several packets gives a dictionary for each, one that holds none gives a reject.
+    Keys: ``message``, ``readings``, ``replies`` (hex), ``rejects``.
+    """
+    connector = registry.load(type)
+    settings = settings_from_text(connector.manifest, given)
+    session = connector.make_session(settings, Peer(type))
+    session.start(seen_at())
+    for content, origin in packets:
+        for packet in cut(connector.make_framing, settings, content):
+            if isinstance(packet, Reject):
+                yield describe(Received(rejects=[packet]))
+            else:
+                yield describe(guarded(type, partial(session.receive, packet, seen_at(), origin), packet))
+
+
+def _value(text: str) -> Any:
+    """Read a table's entry as JSON where it is JSON, as text otherwise."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

@@ -1,0 +1,314 @@
+"""Replaying a recording: its bytes through the real connector, over a real loopback transport, into Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from connectors._api import registry
+from connectors._api.registry import Connector
+from connectors._host.builder import TotalKey
+from connectors._host.files import FileReader, listing, recorded
+from connectors._host.intake import Intake
+from connectors._host.kafka import KafkaTransport, Transport
+from connectors._host.options import FileOptions, HttpPollOptions, TcpOptions, split
+from connectors._host.poll import Fetched, Fetcher, Poller
+from connectors._host.producer import FrameProducer
+from connectors._host.run import POST_S, make_intake, open_spool
+from connectors._host.tcp import TcpServer
+from schemas import events, topics
+from schemas.config import Config
+from schemas.errors import Fatal, Retry
+from schemas.events import ConnectorState
+from schemas.reading import Lane
+
+SECOND = 1_000_000
+Progress = Callable[[int, int], None]
+"""Called with the packets sent so far and their number in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """What a replay sent, and what came of it; ``received`` has the rows by topic, kind and bucket."""
+
+    connector: str
+    run: str
+    packets: int
+    received: dict[TotalKey, int]
+    rejects: int
+
+
+async def replay(
+    config: Config,
+    path: Path,
+    connector: str,
+    *,
+    speed: float,
+    clock: Callable[[], int],
+    progress: Progress,
+    run_id: str,
+    lane: Lane | None = None,
+    transport: Transport | None = None,
+) -> ReplayResult:
+    """Send a recording through a connector and return when Kafka has all its frames.
+
+    Settings come from the first configured instance of that connector, else its defaults; frames carry the
+    instance name ``replay-<connector>``. ``speed`` scales the pauses a polled feed asks for (0 or infinity:
+    none); recordings of other transports carry no times and go as fast as the host takes them.
+    """
+    loaded = registry.load(connector)
+    spool = open_spool(config, f"{config.connect.spool_dir}-replay")
+    kafka = transport or KafkaTransport(config.kafka.bootstrap)
+    producer = FrameProducer(kafka, spool, clock=clock)
+    try:
+        if isinstance(kafka, KafkaTransport):
+            await kafka.open()
+        producer.start()
+        intake = make_intake(config, f"replay-{connector}", run_id, producer, clock, lane=lane)
+        play = _play(loaded, _table(config, connector), path, intake, clock, speed, progress)
+        packets = await _unless_broken(producer, _finish(play, intake, producer))
+        await _tell(kafka, loaded, intake, clock)
+        return ReplayResult(intake.name, run_id, packets, intake.builder.totals(), intake.rejects)
+    finally:
+        await producer.close(0.0)
+        if isinstance(kafka, KafkaTransport):
+            await kafka.close()
+
+
+async def _play(
+    connector: Connector,
+    table: dict[str, Any],
+    path: Path,
+    intake: Intake,
+    clock: Callable[[], int],
+    speed: float,
+    progress: Progress,
+) -> int:
+    listing(path)
+    if connector.manifest.transport == "tcp":
+        return await _play_tcp(connector, table, path, intake, clock, progress)
+    if connector.manifest.transport == "http_poll":
+        return await _play_http(connector, table, path, intake, clock, speed, progress)
+    if connector.manifest.transport == "file":
+        return await _play_files(connector, table, path, intake, clock, progress)
+    msg = f"connector {connector.type!r}: recordings of transport {connector.manifest.transport!r} cannot be replayed"
+    raise Fatal(msg)
+
+
+async def _finish(play: Any, intake: Intake, producer: FrameProducer) -> int:
+    packets: int = await play
+    intake.flush()
+    await producer.settled()
+    return packets
+
+
+async def _unless_broken(producer: FrameProducer, work: Any) -> int:
+    task = asyncio.ensure_future(work)
+    broken = asyncio.ensure_future(producer.broken())
+    try:
+        await asyncio.wait((task, broken), return_when=asyncio.FIRST_COMPLETED)
+        if broken.done():
+            broken.result()
+        return int(await task)
+    finally:
+        for future in (task, broken):
+            future.cancel()
+        await asyncio.gather(task, broken, return_exceptions=True)
+
+
+async def _play_tcp(
+    connector: Connector, table: dict[str, Any], path: Path, intake: Intake, clock: Callable[[], int], progress: Progress
+) -> int:
+    """Send all packets over one connection to a server of our own, and wait until it has answered them all."""
+    _, settings = split(connector, table, f"connectors.{connector.type}")
+    free = TcpOptions(
+        listen="127.0.0.1:0", max_per_ip=0, packets_per_s=0, bytes_per_s=0, first_packet_s=3600.0, idle_timeout_s=3600.0
+    )
+    server = TcpServer(connector, settings, free, intake, clock, keep=True)
+    opened = asyncio.Event()
+    serving = asyncio.create_task(server.serve(opened.set))
+    packets = [p for file in listing(path) for p in recorded(file)]
+    try:
+        await asyncio.wait((serving, asyncio.create_task(_set(opened))), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        replies = asyncio.create_task(_discard(reader))
+        for sent, packet in enumerate(packets, 1):
+            if replies.done():
+                break
+            writer.write(packet)
+            await writer.drain()
+            progress(sent, len(packets))
+        with suppress(OSError):
+            writer.write_eof()
+        while not replies.done():
+            intake.flush()
+            await asyncio.wait((replies,), timeout=0.2)
+        writer.close()
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        server.close()
+    return len(packets)
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _discard(reader: asyncio.StreamReader) -> None:
+    """Read the server's replies until it has sent them all and closed."""
+    with suppress(ConnectionError):
+        while await reader.read(65536):
+            pass
+
+
+async def _play_http(
+    connector: Connector,
+    table: dict[str, Any],
+    path: Path,
+    intake: Intake,
+    clock: Callable[[], int],
+    speed: float,
+    progress: Progress,
+) -> int:
+    """Serve the recording on the loopback and have the poller ask there whatever its session wants."""
+    if "url" in connector.manifest.settings:
+        table = {**table, "url": table.get("url") or "http://127.0.0.1/recording"}
+    options, settings = split(connector, table, f"connectors.{connector.type}")
+    assert isinstance(options, HttpPollOptions)
+    shelf = Shelf(listing(path))
+    async with shelf.serve() as base:
+        fetcher = Fetcher(options, ["127.0.0.1"])
+
+        async def fetch(url: str, validators: dict[str, str]) -> Fetched:
+            return await fetcher.fetch(f"{base}/{last_part(url)}", validators)
+
+        poller = Poller(connector, settings, options, intake, clock, fetch=fetch)
+        try:
+            await _poll_through(poller, shelf, intake, clock, speed, progress)
+        finally:
+            await fetcher.close()
+    return shelf.served
+
+
+async def _poll_through(
+    poller: Poller, shelf: Shelf, intake: Intake, clock: Callable[[], int], speed: float, progress: Progress
+) -> None:
+    """Poll until the recording is used up: every file once, or every document once that the feed asks for."""
+    poller.begin()
+    asked: set[str] = set()
+    while shelf.more and poller.pending:
+        wanted = {u: at for u, at in poller.pending.items() if not shelf.named or (u not in asked and shelf.pick(last_part(u)))}
+        if not wanted:
+            return
+        url = min(wanted, key=wanted.__getitem__)
+        if 0 < speed < float("inf") and wanted[url] > clock():
+            await asyncio.sleep((wanted[url] - clock()) / SECOND / speed)
+        await intake.room()
+        await poller.poll(url)
+        asked.add(url)
+        progress(shelf.served, max(shelf.count, shelf.served))
+
+
+class Shelf:
+    """A loopback server of recorded files: by name where there is a GBFS discovery file, else one after the other."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._files = files
+        self._by_name = {p.stem: p for p in files} | {p.name: p for p in files}
+        self.named = "gbfs" in self._by_name
+        self.count = len(files)
+        self.served = 0
+
+    @property
+    def more(self) -> bool:
+        """Whether a file is left to serve."""
+        return self.named or self.served < self.count
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[str]:
+        """Serve while the context is open; gives the base URL."""
+        app = web.Application()
+        app.router.add_get("/{name:.*}", self._get)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            port = runner.addresses[0][1]
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            await runner.cleanup()
+
+    async def _get(self, request: web.Request) -> web.Response:
+        path = self.pick(request.match_info["name"])
+        if path is None:
+            return web.Response(status=404)
+        self.served += 1
+        return web.Response(body=await asyncio.to_thread(path.read_bytes), content_type="application/octet-stream")
+
+    def pick(self, name: str) -> Path | None:
+        """Give the file that answers a request for this name."""
+        if self.named:
+            return self._by_name.get(name or "gbfs") or (self._by_name["gbfs"] if not self.served else None)
+        return self._files[self.served] if self.served < self.count else None
+
+
+def last_part(url: str) -> str:
+    """Give the last part of a URL's path: what names a document of a feed."""
+    return url.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
+async def _play_files(
+    connector: Connector, table: dict[str, Any], path: Path, intake: Intake, clock: Callable[[], int], progress: Progress
+) -> int:
+    options, settings = split(connector, {**table, "path": str(path)}, f"connectors.{connector.type}")
+    assert isinstance(options, FileOptions)
+    reader = FileReader(connector, settings, options, intake, clock)
+    files = listing(path)
+    for done, file in enumerate(files, 1):
+        await reader.read(file)
+        progress(done, len(files))
+    return intake.packets
+
+
+def _table(config: Config, connector: str) -> dict[str, Any]:
+    """Give the table of the first configured instance of a connector, or none."""
+    for name, table in config.connectors.items():
+        if str(table.get("type", name)) == connector:
+            return dict(table)
+    return {}
+
+
+async def _tell(transport: Transport, connector: Connector, intake: Intake, clock: Callable[[], int]) -> None:
+    """Publish the replay's totals, as an instance does at its end: Kafka has every row."""
+    now = clock()
+    state = ConnectorState(
+        connector=intake.name,
+        type=connector.type,
+        run=intake.builder.run,
+        health="down",
+        detail="replayed",
+        at=now,
+        since=now,
+        kinds=list(connector.manifest.kinds),
+        packets=intake.packets,
+        readings=intake.readings,
+        rejects=intake.rejects,
+        last_reading=intake.last_reading,
+        totals=[
+            events.StreamTotal(topic=topic, kind=kind, bucket=bucket, received=rows, produced=rows)
+            for (topic, kind, bucket), rows in sorted(intake.builder.totals().items())
+        ],
+    )
+    with suppress(TimeoutError, Retry):
+        async with asyncio.timeout(POST_S):
+            await transport.post(topics.CONNECTOR_STATES, intake.name.encode(), events.encode(state))

@@ -1,0 +1,1 @@
+"""GBFS: shared bikes and their stations, JSON documents polled over HTTP."""

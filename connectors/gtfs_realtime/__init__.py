@@ -1,0 +1,1 @@
+"""GTFS-Realtime: where transit vehicles are, how their trips run, and what riders are told."""

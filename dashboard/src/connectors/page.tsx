@@ -1,0 +1,214 @@
+/** The engineer's view: how each connector is, whether the books balance, what was refused last. */
+import { useEffect, useState } from 'preact/hooks';
+
+import { NONE, label, number, t } from '../i18n';
+import { age, moment, stamp } from '../i18n/time';
+import { ApiError, api, type Ledger, type LedgerRow, type RejectEntry } from '../live/api';
+import type { ConnectorState, Health } from '../live/protocol';
+import { build, catalog, connectors, entities, now, problems } from '../live/session';
+
+const EVERY_MS = 5000;
+const SHAPE: Record<Health, string> = { live: '●', idle: '○', starting: '◌', degraded: '▲', down: '■', refused: '■' };
+
+/** Read again and again while shown; gives the newest answer and the last failure's status. */
+function usePoll<T>(read: () => Promise<T>): { value: T | null; failure: number | null } {
+  const [value, setValue] = useState<T | null>(null);
+  const [failure, setFailure] = useState<number | null>(null);
+  useEffect(() => {
+    let gone = false;
+    const once = (): void => {
+      read().then(
+        (v) => gone || (setValue(v), setFailure(null)),
+        (e: unknown) => gone || setFailure(e instanceof ApiError ? e.status : 0),
+      );
+    };
+    once();
+    const id = setInterval(once, EVERY_MS);
+    return () => {
+      gone = true;
+      clearInterval(id);
+    };
+  }, []);
+  return { value, failure };
+}
+
+function Failure({ status }: { status: number | null }): preact.JSX.Element | null {
+  return status === null ? null : <p class="problem">{t('loadFailed', { status })}</p>;
+}
+
+async function readConnectors(): Promise<ConnectorState[]> {
+  const list = await api.connectors();
+  connectors.value = new Map(list.map((c) => [c.connector, c]));
+  return list;
+}
+
+function kindNames(kinds: string[] | undefined): string {
+  return (kinds ?? []).map((k) => label(catalog.value?.kinds[k], k)).join('、') || NONE;
+}
+
+function ConnectorRow({ it }: { it: ConnectorState }): preact.JSX.Element {
+  const last = it.last_reading ?? null;
+  const seconds = last === null ? null : (now.value - last / 1000) / 1000;
+  return (
+    <tr data-testid="connector-row" data-connector={it.connector} data-health={it.health}>
+      <th scope="row">{it.connector}<span class="muted"> {it.type}</span></th>
+      <td class={`health is-${it.health}`}><span aria-hidden="true">{SHAPE[it.health]}</span> {t(`health_${it.health}`)}</td>
+      <td class="num">{number(it.rate ?? 0)} <span class="muted">{t('perSecond')}</span></td>
+      <td title={last === null ? '' : stamp(last / 1000)}>{seconds === null ? NONE : t('ageAgo', { age: age(seconds) })}</td>
+      <td class="num">{number(it.readings ?? 0, 0)}</td>
+      <td class="num">{number(it.rejects ?? 0, 0)}</td>
+      <td class="num">{number(it.connections ?? 0, 0)}</td>
+      <td>{kindNames(it.kinds)}</td>
+      <td class="wrap">{it.detail || NONE}</td>
+    </tr>
+  );
+}
+
+function ConnectorTable(): preact.JSX.Element {
+  const { failure } = usePoll(readConnectors);
+  const all = [...connectors.value.values()].sort((a, b) => a.connector.localeCompare(b.connector));
+  const heads = ['colConnector', 'colHealth', 'colRate', 'colLast', 'colReadings', 'colRejects', 'colConnections', 'colKinds', 'colDetail'] as const;
+  return (
+    <section class="card" aria-labelledby="connectors-title">
+      <h2 id="connectors-title">{t('connectorsTitle')}</h2>
+      <Failure status={failure} />
+      <div class="scroll" tabIndex={0} role="region" aria-labelledby="connectors-title">
+        <table>
+          <thead><tr>{heads.map((h) => <th key={h} scope="col">{t(h)}</th>)}</tr></thead>
+          <tbody>{all.map((c) => <ConnectorRow key={c.connector} it={c} />)}</tbody>
+        </table>
+      </div>
+      {all.length === 0 && <p class="muted">{t('noneYet')}</p>}
+    </section>
+  );
+}
+
+const COLUMNS = [
+  ['received', 'received'],
+  ['stored', 'stored'],
+  ['duplicates', 'duplicates'],
+  ['rejected', 'rejected'],
+  ['in_flight', 'inFlight'],
+  ['lost', 'lost'],
+] as const;
+
+/** Rows of a ledger joined over partitions. */
+export function joined(rows: LedgerRow[]): LedgerRow[] {
+  const out = new Map<string, LedgerRow>();
+  for (const row of rows) {
+    const key = `${row.connector ?? ''}|${row.kind ?? ''}`;
+    const sum = out.get(key);
+    if (!sum) out.set(key, { ...row });
+    else for (const [name] of COLUMNS) sum[name] += row[name];
+  }
+  return [...out.values()];
+}
+
+function LedgerNumbers({ row }: { row: LedgerRow }): preact.JSX.Element {
+  return (
+    <>
+      {COLUMNS.map(([name]) => (
+        <td key={name} class={`num${name === 'lost' && row.lost !== 0 ? ' is-critical' : ''}`}>{number(row[name], 0)}</td>
+      ))}
+    </>
+  );
+}
+
+function LedgerCard(): preact.JSX.Element {
+  const { value, failure } = usePoll<Ledger>(api.ledger);
+  return (
+    <section class="card" aria-labelledby="ledger-title" data-testid="ledger">
+      <h2 id="ledger-title">
+        {t('ledger')}{' '}
+        {value && <span class={value.lost === 0 ? 'is-good' : 'is-critical'}>{value.lost === 0 ? `● ${t('ledgerBalanced')}` : `■ ${t('ledgerOff')}`}</span>}
+      </h2>
+      <p class="muted">{t('ledgerHint')}</p>
+      <Failure status={failure} />
+      {value && (
+        <div class="scroll" tabIndex={0} role="region" aria-labelledby="ledger-title">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">{t('colConnector')}</th>
+                <th scope="col">{t('colKinds')}</th>
+                {COLUMNS.map(([name, key]) => <th key={name} scope="col">{t(key)}</th>)}
+              </tr>
+            </thead>
+            <tbody>
+              <tr class="total"><th scope="row" colSpan={2}>{t('filterAll')}</th><LedgerNumbers row={value} /></tr>
+              {joined(value.by ?? []).map((row) => (
+                <tr key={`${row.connector}|${row.kind}`}>
+                  <th scope="row">{row.connector ?? NONE}</th>
+                  <td>{label(catalog.value?.kinds[row.kind ?? ''], row.kind ?? NONE)}</td>
+                  <LedgerNumbers row={row} />
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function stage(name: string | undefined): string {
+  if (name === 'decode' || name === 'clean') return t(`stage_${name}`);
+  return name ?? NONE;
+}
+
+function RejectsCard(): preact.JSX.Element {
+  const { value, failure } = usePoll<RejectEntry[]>(api.rejects);
+  const heads = ['colTime', 'colConnector', 'colStage', 'colReason', 'colSource', 'colDetail'] as const;
+  return (
+    <section class="card" aria-labelledby="rejects-title" data-testid="rejects">
+      <h2 id="rejects-title">{t('rejects')}</h2>
+      <Failure status={failure} />
+      {value?.length === 0 && <p class="muted">{t('rejectsNone')}</p>}
+      {value && value.length > 0 && (
+        <div class="scroll" tabIndex={0} role="region" aria-labelledby="rejects-title">
+          <table>
+            <thead><tr>{heads.map((h) => <th key={h} scope="col">{t(h)}</th>)}</tr></thead>
+            <tbody>
+              {value.map((r, i) => (
+                <tr key={i}>
+                  <td title={stamp((r.seen_at ?? r.ts) / 1000)}>{moment((r.seen_at ?? r.ts) / 1000, now.value)}</td>
+                  <td>{r.connector}</td>
+                  <td>{stage(r.stage)}</td>
+                  <td>{label(catalog.value?.reasons[r.reason], r.reason)}</td>
+                  <td>{r.source ?? NONE}</td>
+                  <td class="wrap">{r.detail ?? NONE}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function ClientCard(): preact.JSX.Element {
+  const last = problems.value[problems.value.length - 1];
+  return (
+    <section class="card">
+      <h2>{t('clientTitle')}</h2>
+      <dl class="facts">
+        <div><dt>{t('clientBuild')}</dt><dd>{build.value || NONE}</dd></div>
+        <div><dt>{t('clientRows')}</dt><dd>{number(entities.refusedRows, 0)}</dd></div>
+        <div><dt>{t('clientFrames')}</dt><dd>{number(entities.refusedFrames, 0)}</dd></div>
+        <div><dt>{t('clientProblems')}</dt><dd>{number(problems.value.length, 0)}{last && ` · ${last.code}: ${last.detail}`}</dd></div>
+      </dl>
+    </section>
+  );
+}
+
+export default function ConnectorsPage(): preact.JSX.Element {
+  return (
+    <div class="engineer">
+      <ConnectorTable />
+      <LedgerCard />
+      <RejectsCard />
+      <ClientCard />
+    </div>
+  );
+}

@@ -1,0 +1,86 @@
+"""Rows that cannot simply be appended: late ones, which may be stored already, and windows, which replace themselves."""
+
+# ruff: noqa: S608 - every name put into SQL here is declared in code, every value is a parameter
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from storage import pgcopy
+from storage.connect import Connection
+from storage.ddl import KEYS
+from storage.tables import WINDOWS, columns, identity, quoted, table_of
+
+SEGMENT_GAP_US = 600_000_000
+MOST_SEGMENTS = 16
+"""Late rows are looked up by stretches of time; rows further apart than the gap are looked up apart, up to so many."""
+
+
+async def copy(connection: Connection, table: str, batch: pa.RecordBatch) -> None:
+    """Append a batch to a table that has columns of its names."""
+    pieces: Any = _pieces(batch)  # asyncpg takes any buffer, its stubs only bytes
+    await connection.copy_to_table(table, source=pieces, columns=batch.schema.names, format="binary")
+
+
+async def _pieces(batch: pa.RecordBatch) -> AsyncIterator[bytes | memoryview]:
+    for piece in pgcopy.stream(batch):
+        yield piece
+
+
+async def unstored(connection: Connection, kind: str, batch: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Give the mask of rows that the kind's table does not hold yet; of equal rows in the batch the first is new.
+
+    Rows are equal when their identity is (``tables.identity``).
+    """
+    names, table = identity(kind), table_of(kind)
+    stage = f"stage_{table}"
+    made = f"SELECT {quoted(names)}, 0 AS place FROM {table} WITH NO DATA"
+    await connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS AS {made}")
+    await connection.execute(f"TRUNCATE {stage}")
+    places = pa.array(np.arange(batch.num_rows, dtype=np.int32))
+    await copy(connection, stage, batch.select(list(names)).append_column("place", places))
+    # Without these the planner may probe the time index once a row: it has no statistics of a temporary table.
+    await connection.execute("SET LOCAL enable_nestloop = off; SET LOCAL plan_cache_mode = force_custom_plan")
+    same = " AND ".join(f't."{n}" IS NOT DISTINCT FROM s."{n}"' for n in names if n not in ("source", "ts"))
+    statement = (
+        f"SELECT DISTINCT ON ({quoted(names, 's.')}) s.place FROM {stage} s WHERE s.ts BETWEEN $1 AND $2"
+        f" AND NOT EXISTS (SELECT FROM {table} t WHERE t.ts BETWEEN $1 AND $2"
+        f" AND t.source = s.source AND t.ts = s.ts AND {same}) ORDER BY {quoted(names, 's.')}, s.place"
+    )
+    new = np.zeros(batch.num_rows, np.bool_)
+    for since, until in segments(batch.column("ts").view(pa.int64()).to_numpy()):
+        found = await connection.fetch(statement, since, until)
+        new[[row["place"] for row in found]] = True
+    await connection.execute("SET LOCAL enable_nestloop = on; SET LOCAL plan_cache_mode = auto")
+    return new
+
+
+def segments(times: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Cut times into stretches (first, last) that together hold all of them and few of the gaps between."""
+    ordered = np.unique(times)
+    gaps = np.diff(ordered)
+    cuts = np.flatnonzero(gaps > SEGMENT_GAP_US)
+    if len(cuts) >= MOST_SEGMENTS:
+        cuts = np.sort(cuts[np.argsort(gaps[cuts])[-(MOST_SEGMENTS - 1) :]])
+    firsts, lasts = ordered[np.concatenate([[0], cuts + 1])], ordered[np.concatenate([cuts, [len(ordered) - 1]])]
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+
+
+async def upsert_windows(connection: Connection, batch: pa.RecordBatch) -> int:
+    """Write windows; one that is there already is replaced unless it rests on more readings. Give how many changed."""
+    names, key = columns("window"), KEYS["window"]
+    await connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS stage_{WINDOWS} (LIKE {WINDOWS}) ON COMMIT DELETE ROWS")
+    await connection.execute(f"TRUNCATE stage_{WINDOWS}")
+    await copy(connection, f"stage_{WINDOWS}", batch)
+    changes = ", ".join(f'"{n}" = excluded."{n}"' for n in names if n not in key)
+    done = await connection.execute(
+        f"INSERT INTO {WINDOWS} AS w ({quoted(names)})"
+        f" SELECT DISTINCT ON ({quoted(key)}) {quoted(names)} FROM stage_{WINDOWS}"
+        f' ORDER BY {quoted(key)}, "count" DESC, seen_at DESC'
+        f' ON CONFLICT ({quoted(key)}) DO UPDATE SET {changes} WHERE excluded."count" >= w."count"'
+    )
+    return int(done.split()[-1])

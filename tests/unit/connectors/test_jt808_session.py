@@ -1,0 +1,232 @@
+"""What a JT/T 808 connection remembers: sub-packages in time, terminals, settings, coordinates, columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectors._api import Peer, load
+from connectors._api.coordinates import wgs84_to_gcj02
+from connectors.jt808 import encoder, messages, subpackages
+from connectors.jt808.columns import receive_many
+from connectors.jt808.framing import Framing
+from connectors.jt808.header import build
+from schemas.errors import Fatal
+
+JT808 = load("jt808")
+S = 1_000_000
+PHONE = "13912345678"
+BODY = encoder.location_body(ts=1_730_209_143 * S, lat=31.173672, lon=121.532712, speed=10, direction=90)
+
+
+def session(**given: Any) -> Any:
+    return JT808.make_session(JT808.manifest.resolve(given, "test"), Peer("test"))
+
+
+def packets(wire: bytes) -> list[bytes]:
+    return [p for p in Framing({}).feed(wire) if isinstance(p, bytes)]
+
+
+def answers(received: Any) -> list[dict[str, Any]]:
+    return [messages.explain(p) for reply in received.replies for p in packets(reply.data)]
+
+
+def parts(version: Any = "2013") -> list[bytes]:
+    return packets(encoder.message(0x0704, PHONE, 100, encoded_batch(), version=version, part_bytes=40))
+
+
+def encoded_batch() -> bytes:
+    return b"\0\2\0" + 2 * (len(BODY).to_bytes(2) + BODY)
+
+
+@pytest.mark.parametrize("version", ["2013", "2019"])
+def test_missing_sub_packages_are_asked_for_three_times_then_given_up(version: str) -> None:
+    held, (first, _) = session(), parts(version)
+    held.receive(first, 0)
+    assert held.tick(9 * S).replies == []
+    for at in (10, 20, 30):
+        asked = held.tick(at * S)
+        (request,) = answers(asked)
+        assert request["name"] == "sub_package_request"
+        assert (request["first_serial"], request["packages"], request["version"]) == (100, [2], version)
+        assert asked.replies[0].when == "now"
+    assert held.tick(40 * S).replies == []
+    (reject,) = held.tick(60 * S).rejects
+    assert reject.reason == "incomplete"
+    assert reject.raw == first[-40:]
+    assert held.tick(120 * S).rejects == []
+
+
+def test_a_part_that_comes_after_being_asked_for_completes_the_message() -> None:
+    held, (first, second) = session(), parts()
+    held.receive(first, 0)
+    held.tick(10 * S)
+    received = held.receive(second, 12 * S)
+    assert len(received.readings) == 2
+    assert [r.when for r in received.replies] == ["durable"]
+    assert held.tick(200 * S) == held.tick(201 * S)
+
+
+def test_a_part_arriving_in_time_renews_the_wait() -> None:
+    held = session()
+    one, two, _ = packets(encoder.message(0x0704, PHONE, 100, encoded_batch(), version="2013", part_bytes=25))
+    held.receive(one, 0)
+    held.receive(two, 50 * S)
+    assert held.tick(70 * S).rejects == []
+    assert [r.reason for r in held.tick(110 * S).rejects] == ["incomplete"]
+
+
+def test_sub_packages_are_bounded_in_number_and_bytes() -> None:
+    held = session()
+    rejects = []
+    for serial in range(100, 100 + 3 * subpackages.OPEN_MAX, 3):
+        packet = build(0x0704, bytes.fromhex("013912345678"), serial, b"x", part=(3, 1))
+        rejects += held.receive(packet, 0).rejects
+    assert len(rejects) == 0
+    over = held.receive(build(0x0704, bytes.fromhex("013912345678"), 9000, b"x", part=(3, 1)), 0)
+    assert [r.reason for r in over.rejects] == ["incomplete"]
+    many = held.receive(build(0x0704, bytes.fromhex("013912345678"), 9999, b"x", part=(60000, 1)), 0)
+    assert [r.reason for r in many.rejects] == ["too_large"]
+    store = subpackages.SubPackages(60 * S, 10 * S)
+    for number in range(1, 2000):
+        for series in range(4):
+            head = messages.parse(build(1, bytes(6), number + 10000 * series, b"x" * 1023, part=(2048, number)))
+            store.add(head, b"x" * 1023, 0)
+    assert store._size <= subpackages.BYTES_MAX
+
+
+def test_a_message_whose_parts_do_not_read_keeps_all_its_bytes() -> None:
+    held = session()
+    one, two = packets(encoder.message(0x0104, PHONE, 5, b"\0\1\xff" + b"\0" * 40, version="2013", part_bytes=30))
+    held.receive(one, 0)
+    refused = held.receive(two, 0)
+    assert refused.rejects[0].reason == "bad_length"
+    assert refused.rejects[0].raw.endswith(b"\0\1\xff" + b"\0" * 40)
+    assert answers(refused)[0]["result"] == 2
+
+
+def test_locations_wait_for_durability_and_others_do_not() -> None:
+    held = session()
+    for wire, when in (
+        (encoder.message(0x0200, PHONE, 1, BODY, version="2013"), "durable"),
+        (encoder.batch(PHONE, 2, [BODY], version="2013"), "durable"),
+        (encoder.heartbeat(PHONE, 3, version="2013"), "now"),
+        (encoder.register(PHONE, 4, version="2013"), "now"),
+    ):
+        received = held.receive(packets(wire)[0], 1)
+        assert [r.when for r in received.replies] == [when]
+
+
+def test_platform_serials_wrap() -> None:
+    held = session()
+    (packet,) = packets(encoder.heartbeat(PHONE, 1, version="2019"))
+    held._serial = 0xFFFF
+    assert [answers(held.receive(packet, 1))[0]["serial"] for _ in range(2)] == [0xFFFF, 0]
+
+
+def test_the_code_depends_on_secret_and_terminal_and_is_the_same_after_a_restart() -> None:
+    def code(secret: str, phone: str) -> Any:
+        (packet,) = packets(encoder.register(phone, 1, version="2013"))
+        return answers(session(authentication="required", secret=secret).receive(packet, 1))[0]["code"]
+
+    assert code("s", PHONE) == code("s", PHONE)
+    assert len({code("s", PHONE), code("t", PHONE), code("s", "13912345679")}) == 3
+    assert len(code("s", PHONE)) == 32
+    again = session(authentication="required", secret="s")
+    (packet,) = packets(encoder.authenticate(PHONE, 1, code("s", PHONE), version="2019", imei="1", software="1"))
+    assert answers(again.receive(packet, 1))[0]["result"] == 0
+
+
+def test_gcj02_is_turned_into_wgs84_and_the_raw_pair_kept() -> None:
+    lon, lat = wgs84_to_gcj02(121.5, 31.2)
+    (packet,) = packets(encoder.location(PHONE, 1, version="2013", ts=10**15, lat=lat, lon=lon))
+    (reading,) = session(crs="gcj02").receive(packet, 1).readings
+    assert (reading.lon, reading.lat) == (pytest.approx(121.5, abs=2e-6), pytest.approx(31.2, abs=2e-6))
+    assert (reading.raw_lon, reading.raw_lat, reading.raw_crs) == (round(lon, 6), round(lat, 6), "gcj02")
+
+
+def test_another_time_zone_shifts_the_instant() -> None:
+    (packet,) = packets(encoder.message(0x0200, PHONE, 1, BODY, version="2013"))
+    (beijing,), (utc,) = (session(**s).receive(packet, 1).readings for s in ({}, {"timezone_offset_h": 0}))
+    assert utc.ts - beijing.ts == 8 * 3600 * S
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"authentication": "required"},
+        {"groups": [{"kind": "spaceship", "prefix": "1"}]},
+        {"groups": [{"kind": "bus_position", "phone": "1"}]},
+        {"messages": {"0x0B01": {"name": "x", "fields": ["line"]}}},
+        {"messages": {"0x0B01": {"name": "x", "fields": ["line:u16?stop.0"]}}},
+        {"messages": {"0x0B01": {"name": "x", "fields": ["line:word"]}}},
+        {"messages": {"arrival": {"name": "x", "fields": []}}},
+        {"messages": {"0x0B01": {"fields": []}}},
+    ],
+)
+def test_a_wrong_setting_stops_the_start(given: dict[str, Any]) -> None:
+    with pytest.raises(Fatal, match=r"."):
+        session(**given)
+
+
+BCD_OR_NOT = st.lists(
+    st.integers(0, 59).map(lambda v: v // 10 << 4 | v % 10)
+    | st.integers(0, 31).map(lambda v: v // 10 << 4 | v % 10)
+    | st.integers(0, 255),
+    min_size=6,
+    max_size=6,
+).map(bytes)
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> bytes:
+    """A packet of 60 bytes: locations mostly, of both header forms, with items, some of them spoilt."""
+    protocol = draw(st.sampled_from([None, None, None, 1]))
+    start = 12 if protocol is None else 17
+    time = draw(st.sampled_from([bytes.fromhex("241029213903"), bytes.fromhex("240229235959")]) | BCD_OR_NOT)
+    base = (
+        draw(st.binary(min_size=22, max_size=22)) if draw(st.booleans()) else bytes(8) + draw(st.binary(min_size=14, max_size=14))
+    )
+    items = b"".join(
+        draw(
+            st.lists(
+                st.sampled_from([b"\1\4\0\0\1\2", b"\2\2\0\7", b"\1\4\0\0\0\0", b"\1\2\0\1", b"\x30\1\5", b"\xff\x20"]),
+                max_size=6,
+            )
+        )
+    )
+    body = (base + time + items).ljust(60 - start, b"\0")[: 60 - start]
+    message_id = draw(st.sampled_from([0x0200] * 8 + [0x0002, 0x0900]))
+    return build(
+        message_id,
+        draw(st.sampled_from([bytes(10), b"\1\x39" + bytes(8)]))[: start - 6 - (protocol or 0)],
+        7,
+        body,
+        protocol_version=protocol,
+    )
+
+
+@settings(deadline=None)
+@given(st.lists(reports() | st.binary(max_size=61), max_size=12))
+def test_columns_equal_readings_one_by_one(many: list[bytes]) -> None:
+    held = session(default_kind="coach_position")
+    columns = receive_many(many)
+    assert sorted([*columns.row.tolist(), *columns.others]) == list(range(len(many)))
+    for place, row in enumerate(columns.row.tolist()):
+        (reading,) = held.receive(many[row], 1).readings
+        assert (columns.source[place], columns.ts[place], columns.serial[place]) == (reading.source, reading.ts, reading.serial)
+        for name in ("lon", "lat", "speed", "heading", "altitude", "mileage", "fuel", "alarm", "status"):
+            ours, theirs = getattr(columns, name)[place], getattr(reading, name)
+            assert np.isnan(ours) if theirs is None else ours == theirs, name
+    if many:
+        first = [p for p in many if len(p) == len(many[0])]
+        single = (
+            [p for p in first if p[:1] + p[1:2] == b"\2\0" and p[2] & 0x40 == many[0][2] & 0x40 and held.receive(p, 1).readings]
+            if len(many[0]) > 3
+            else []
+        )
+        assert len(columns.row) == len(single)
