@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from schemas import metrics, topics
 from schemas.config import Stream as StreamConfig
 from schemas.derive import fingerprint
 from schemas.errors import Reject
-from schemas.frame import Header, decode, decode_header, encode, from_readings
+from schemas.frame import Header, concat, decode_header, encode, from_readings
+from schemas.frame import decode as read
 from schemas.kinds import kind as kind_by_name
 from schemas.kinds.derived import RejectRow
+from schemas.reading import Lane
 from storage.checkpoints import Checkpoint
 from storage.zones import Zone
 from streams.steps.dedupe import Dedupe
@@ -24,6 +28,15 @@ from streams.steps.enrich import Lateness, clean_batch
 from streams.steps.sources import times
 from streams.steps.validate import Refusal, check
 from streams.task import Marks, Outcome, Output, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A raw frame of a batch and its place among the batch's records."""
+
+    number: int
+    header: Header
+    batch: pa.RecordBatch
 
 
 class CleanTask:
@@ -60,58 +73,69 @@ class CleanTask:
         del now
 
     def process(self, records: Sequence[Record]) -> Outcome:
-        """Give one clean frame for each raw frame not seen before, and the refused rows."""
+        """Give one clean frame for each raw frame not seen before, in their order, and the refused rows."""
         outcome = Outcome()
-        kinds: set[str] = set()
-        for record in records:
+        outputs: dict[int, list[Output]] = {}
+        groups: dict[tuple[str, Lane], list[Raw]] = defaultdict(list)
+        for number, record in enumerate(records):
             try:
                 header = decode_header(record.headers)
                 if not self._marks.is_new(header.stream, header.seq):
                     metrics.STREAM_SKIPPED.labels("clean").inc()
                     continue
-                batch = decode(record.value, header)
+                groups[(header.kind, header.lane)].append(Raw(number, header, read(record.value, header)))
             except Reject as reject:
-                outcome.outputs.append(self._unreadable(record, reject))
-                continue
-            outcome.outputs += self._frame(header, batch)
-            kinds.add(header.kind)
+                outputs[number] = [self._unreadable(record, reject)]
+        for (kind, lane), raws in groups.items():
+            outputs |= self._group(kind, lane, raws)
+        for number in sorted(outputs):
+            outcome.outputs += outputs[number]
         outcome.marks = self._marks.changes()
-        for kind in kinds:
+        for kind in {k for k, _ in groups}:
             outcome.state |= {f"dedupe/{kind}/{n}": v for n, v in self._dedupe[kind].changes().items()}
             outcome.state[f"newest/{kind}"] = struct.pack("<q", self._lateness[kind].newest)
         return outcome
 
-    def _frame(self, header: Header, batch: pa.RecordBatch) -> list[Output]:
-        kind = header.kind
+    def _group(self, kind: str, lane: Lane, raws: Sequence[Raw]) -> dict[int, list[Output]]:
+        """Clean all frames of one kind and lane as one batch, then cut it into their frames again."""
         dedupe = self._dedupe.setdefault(kind, Dedupe())
         lateness = self._lateness.setdefault(kind, Lateness(self._allowed(kind)))
-        keep, refusals = check(batch, kind, header.lane)
-        passed = batch.filter(pa.array(keep))
-        unseen = dedupe.unseen(passed)
-        fresh = passed.filter(pa.array(unseen))
-        late = lateness.late(fresh) if header.lane == "live" else np.ones(fresh.num_rows, np.bool_)
+        batch = concat([r.batch for r in raws])
+        frame_of = np.repeat(np.arange(len(raws)), [r.batch.num_rows for r in raws])
+        keep, refusals = check(batch, kind, lane)
+        passed, passed_frame = _only(batch, frame_of, keep)
+        fresh, fresh_frame = _only(passed, passed_frame, dedupe.unseen(passed))
+        late = lateness.late(fresh, fresh_frame, len(raws)) if lane == "live" else np.ones(fresh.num_rows, np.bool_)
         clean = clean_batch(fresh, kind, self._zones, late)
-        reasons = Counter(r.reason for r in refusals)
+        refused: dict[int, list[Refusal]] = defaultdict(list)
+        for refusal in refusals:
+            refused[int(frame_of[refusal.row])].append(refusal)
+        rows = np.bincount(fresh_frame, minlength=len(raws))
+        duplicates = np.bincount(passed_frame, minlength=len(raws)) - rows
+        starts = np.cumsum(rows) - rows
+        _count(kind, clean.num_rows, int(duplicates.sum()), refusals)
+        found: dict[int, list[Output]] = {}
+        for place, raw in enumerate(raws):
+            part = clean.slice(int(starts[place]), int(rows[place]))
+            found[raw.number] = [self._frame(raw.header, part, int(duplicates[place]), refused[place])]
+            if refused[place]:
+                found[raw.number].append(self._refused(raw.header, batch, refused[place]))
+        return found
+
+    def _frame(self, header: Header, clean: pa.RecordBatch, duplicates: int, refusals: Sequence[Refusal]) -> Output:
         ts = times(clean, "ts")
         made = msgspec.structs.replace(
             header,
             stage="clean",
-            fingerprint=fingerprint(kind, "clean"),
+            fingerprint=fingerprint(header.kind, "clean"),
             rows=clean.num_rows,
             ts_min=int(ts.min()) if len(ts) else 0,
             ts_max=int(ts.max()) if len(ts) else 0,
-            duplicates=passed.num_rows - fresh.num_rows,
-            rejected=dict(reasons),
+            duplicates=duplicates,
+            rejected=dict(Counter(r.reason for r in refusals)),
         )
-        metrics.STREAM_ROWS.labels("clean", kind).inc(clean.num_rows)
-        metrics.STREAM_DUPLICATES.labels(kind).inc(made.duplicates)
-        for reason, number in reasons.items():
-            metrics.STREAM_REJECTS.labels(kind, reason).inc(number)
         value, headers = encode(clean, made)
-        outputs = [Output(self._out, self._partition, value, headers)]
-        if refusals:
-            outputs.append(self._refused(header, batch, refusals))
-        return outputs
+        return Output(self._out, self._partition, value, headers)
 
     def _refused(self, header: Header, batch: pa.RecordBatch, refusals: Sequence[Refusal]) -> Output:
         rows = []
@@ -165,3 +189,19 @@ class CleanTask:
 
     def _allowed(self, kind: str) -> float:
         return self._settings.lateness_s.get(kind, kind_by_name(kind).lateness_s)
+
+
+def _only(
+    batch: pa.RecordBatch, frame_of: NDArray[np.int64], mask: NDArray[np.bool_]
+) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+    """Give the masked rows and the numbers of their frames."""
+    if mask.all():
+        return batch, frame_of
+    return batch.filter(pa.array(mask)), frame_of[mask]
+
+
+def _count(kind: str, rows: int, duplicates: int, refusals: Sequence[Refusal]) -> None:
+    metrics.STREAM_ROWS.labels("clean", kind).inc(rows)
+    metrics.STREAM_DUPLICATES.labels(kind).inc(duplicates)
+    for reason, number in Counter(r.reason for r in refusals).items():
+        metrics.STREAM_REJECTS.labels(kind, reason).inc(number)

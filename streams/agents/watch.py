@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import structlog
+from numpy.typing import NDArray
 
 from schemas import metrics, quality, topics
 from schemas.config import Stream as StreamConfig
 from schemas.derive import fingerprint
 from schemas.errors import Reject
 from schemas.events import Finding, encode
-from schemas.frame import Header, decode, decode_header
+from schemas.frame import Header, concat, decode_header
+from schemas.frame import decode as read
 from schemas.frame import encode as encode_frame
 from schemas.kinds import kind as kind_by_name
 from schemas.reading import Lane
@@ -23,6 +27,8 @@ from streams.steps.evaluate import Evaluator
 from streams.steps.sources import integers, times
 from streams.steps.window import Windows
 from streams.task import Marks, Outcome, Output, Record
+
+log = structlog.get_logger()
 
 WINDOW_S = 60
 
@@ -43,18 +49,25 @@ class KindState:
         self.seen_at = 0
         self.first_offset: dict[int, int] = {}
 
-    def take(self, batch: pa.RecordBatch, offset: int) -> None:
-        """Add live rows to their windows, noting where each window begins in the log."""
-        ts = times(batch, "ts")
-        size = WINDOW_S * 1_000_000
-        open_rows = ts - ts % size + size > self.closed_to
-        if not open_rows.all():
-            batch, ts = batch.filter(pa.array(open_rows)), ts[open_rows]
+    def take(self, batch: pa.RecordBatch, offsets: NDArray[np.int64]) -> None:
+        """Add live rows to their windows, noting where in the log each window begins.
+
+        Rows of windows already closed, and values that stand for a period themselves, are left out.
+        """
+        ts, size = times(batch, "ts"), WINDOW_S * 1_000_000
+        use = ts - ts % size + size > self.closed_to
+        if "period" in batch.schema.names:
+            self.newest = max(self.newest, int((ts + integers(batch, "period") * 1_000_000).max(initial=0)))
+            use &= integers(batch, "period") == 0
+        if not use.all():
+            batch, ts, offsets = batch.filter(pa.array(use)), ts[use], offsets[use]
         if len(ts) == 0:
             return
         self.windows.add(batch)
-        for start in np.unique(ts - ts % size):
-            self.first_offset.setdefault(int(start), offset)
+        starts = ts - ts % size
+        for start in np.unique(starts):
+            first = int(offsets[starts == start].min())
+            self.first_offset[int(start)] = min(first, self.first_offset.get(int(start), first))
         self.newest = max(self.newest, int(ts.max()))
         self.seen_at = max(self.seen_at, int(times(batch, "seen_at").max()))
 
@@ -92,46 +105,44 @@ class WatchTask:
 
     def remember(self, records: Sequence[Record]) -> None:
         """Fill the open windows anew from frames processed before the restart."""
-        for record in records:
-            try:
-                header = decode_header(record.headers)
-                if self._again.is_new(header.stream, header.seq):
-                    live, _ = _lanes(decode(record.value, header), header.lane)
-                    if live.num_rows:
-                        state = self._kind(header.kind)
-                        state.take(live, record.offset)
-                        state.evaluators["live"].remember(live)
-            except Reject:
-                continue
+        for kind, (live, offsets, _) in self._by_kind(records, self._again).items():
+            if live.num_rows:
+                self._kind(kind).take(live, offsets)
+                self._kind(kind).evaluators["live"].remember(live)
 
     def process(self, records: Sequence[Record]) -> Outcome:
         """Give the windows that closed and the findings of these frames."""
         outcome = Outcome()
         findings: list[Finding] = []
-        touched: set[str] = set()
-        for record in records:
-            try:
-                header = decode_header(record.headers)
-                if not self._marks.is_new(header.stream, header.seq):
-                    metrics.STREAM_SKIPPED.labels("watch").inc()
-                    continue
-                live, late = _lanes(decode(record.value, header), header.lane)
-            except Reject:
-                continue
-            state = self._kind(header.kind)
-            touched.add(header.kind)
+        found = self._by_kind(records, self._marks)
+        for kind, (live, offsets, late) in found.items():
+            state = self._kind(kind)
             if live.num_rows:
-                state.take(live, record.offset)
+                state.take(live, offsets)
                 findings += state.evaluators["live"].evaluate(live)
             if late.num_rows:
                 findings += state.evaluators["late"].evaluate(late)
-            metrics.STREAM_ROWS.labels("watch", header.kind).inc(header.rows)
-        for kind in sorted(touched):
-            state = self._kinds[kind]
             self._emit(kind, state.close(state.newest - state.lateness), outcome)
+            metrics.STREAM_ROWS.labels("watch", kind).inc(live.num_rows + late.num_rows)
         outcome.marks = self._marks.changes()
-        self._finish(outcome, findings, touched)
+        self._finish(outcome, findings, set(found))
         return outcome
+
+    def _by_kind(
+        self, records: Sequence[Record], marks: Marks
+    ) -> dict[str, tuple[pa.RecordBatch, NDArray[np.int64], pa.RecordBatch]]:
+        """Join the frames not seen before: per kind the live rows with the offset each came from, and the late rows."""
+        groups: dict[str, list[tuple[Lane, int, pa.RecordBatch]]] = defaultdict(list)
+        for record in records:
+            try:
+                header = decode_header(record.headers)
+                if marks.is_new(header.stream, header.seq):
+                    groups[header.kind].append((header.lane, record.offset, read(record.value, header)))
+                else:
+                    metrics.STREAM_SKIPPED.labels("watch").inc()
+            except Reject as reject:
+                log.warning("record is no frame", topic=record.topic, offset=record.offset, detail=reject.detail)
+        return {kind: _split(found) for kind, found in groups.items()}
 
     def tick(self, now: int) -> Outcome | None:
         """Show the windows that the clock says are over while nothing comes that could close them.
@@ -187,11 +198,13 @@ class WatchTask:
         return state
 
 
-def _lanes(batch: pa.RecordBatch, lane: Lane) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Split a clean batch into its live and its late rows; backfill counts as late."""
-    if lane != "live":
-        return batch.slice(0, 0), batch
-    late = (integers(batch, "quality") & quality.LATE) != 0
+def _split(found: Sequence[tuple[Lane, int, pa.RecordBatch]]) -> tuple[pa.RecordBatch, NDArray[np.int64], pa.RecordBatch]:
+    """Join frames of one kind and split them into live rows, their offsets, and late rows; backfill counts as late."""
+    batch = concat([b for _, _, b in found])
+    sizes = [b.num_rows for _, _, b in found]
+    offsets = np.repeat(np.array([o for _, o, _ in found], np.int64), sizes)
+    late = np.repeat([lane != "live" for lane, _, _ in found], sizes)
+    late |= (integers(batch, "quality") & quality.LATE) != 0
     if not late.any():
-        return batch, batch.slice(0, 0)
-    return batch.filter(pa.array(~late)), batch.filter(pa.array(late))
+        return batch, offsets, batch.slice(0, 0)
+    return batch.filter(pa.array(~late)), offsets[~late], batch.filter(pa.array(late))

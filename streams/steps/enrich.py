@@ -71,15 +71,20 @@ class Lateness:
         self._allowed = int(lateness_s * 1e6)
         self.newest = newest
 
-    @property
-    def watermark(self) -> int:
-        """Event times before this are late."""
-        return self.newest - self._allowed
+    def late(self, batch: pa.RecordBatch, frame_of: NDArray[np.int64], frames: int) -> NDArray[np.bool_]:
+        """Give the mask of rows late against the frames before theirs, then move the watermark on.
 
-    def late(self, batch: pa.RecordBatch) -> NDArray[np.bool_]:
-        """Give the mask of rows late against the frames before, then move the watermark on."""
+        ``frame_of`` numbers each row's frame, ascending. A value that stands for a period is as old as the
+        period's end.
+        """
         ts = times(batch, "ts")
-        mask: NDArray[np.bool_] = ts < self.watermark
-        if len(ts):
-            self.newest = max(self.newest, int(ts.max()))
+        if len(ts) == 0:
+            return np.zeros(0, np.bool_)
+        if "period" in batch.schema.names:
+            ts = ts + integers(batch, "period") * 1_000_000
+        newest = np.full(frames, np.iinfo(np.int64).min)
+        np.maximum.at(newest, frame_of, ts)
+        before = np.maximum.accumulate(np.concatenate([[self.newest], newest[:-1]]))
+        mask: NDArray[np.bool_] = ts < before[frame_of] - self._allowed
+        self.newest = max(self.newest, int(newest.max()))
         return mask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -14,7 +14,7 @@ from schemas.events import Finding
 from schemas.kinds import kind as kind_by_name
 from schemas.reading import Lane
 from schemas.rules import Bits, Jump, Rule, Silent, Threshold
-from streams.steps.condition import Condition, Step, Timing, begin, due, observe
+from streams.steps.condition import Condition, Spoken, Step, Timing, begin, mature, observe
 from streams.steps.silence import Silence
 from streams.steps.sources import Codes, SourceTable, times
 from streams.steps.verdict import Fixes, Verdicts, judge
@@ -30,13 +30,13 @@ class Evaluator:
         self._kind = kind
         self._lane = lane
         self._rules = {r.id: r for r in rules if kind in r.kinds and not (lane != "live" and isinstance(r.when, Silent))}
-        self._timing = {r.id: Timing(int(r.hold_s * 1e6), int(r.clear_s * 1e6)) for r in self._rules.values()}
+        sampling = int(3 * kind_by_name(kind).interval_s * 1e6)
+        self._timing = {r.id: Timing(int(r.hold_s * 1e6), int(r.clear_s * 1e6), sampling) for r in self._rules.values()}
         self._sources = SourceTable()
         self._conditions: dict[str, dict[int, Condition]] = {name: {} for name in self._rules}
         self._fixes = Fixes()
         self._silence = Silence(kind_by_name(kind).interval_s)
         self._newest = 0
-        self._patience = int(3 * kind_by_name(kind).interval_s * 1e6)
         self._changed: dict[str, bytes | None] = {}
 
     def restore(self, key: str, value: bytes) -> None:
@@ -85,29 +85,29 @@ class Evaluator:
         for row in np.flatnonzero(concerned):
             code, ts, value = int(rows.codes[row]), int(rows.ts[row]), float(verdicts.values[row])
             condition = living.get(code)
-            if condition is None:
-                if not verdicts.bad[row]:
-                    continue
-                condition, step = begin(ts, value, self._timing[rule.id])
-            else:
-                verdict = _word(verdicts, int(row))
-                condition, step = observe(condition, ts, value, verdict, self._timing[rule.id])
             if condition is not None:
-                condition.lon, condition.lat, condition.zone = rows.place(int(row))
-            found += self._keep(rule, code, condition, step, ts, value, int(rows.seen_at[row]))
+                verdict = _word(verdicts, int(row))
+                after, said = observe(condition, ts, value, verdict, self._timing[rule.id])
+            elif verdicts.bad[row]:
+                after, said = begin(ts, value, self._timing[rule.id])
+            else:
+                continue
+            if after is not None:
+                after.lon, after.lat, after.zone = rows.place(int(row))
+            found += self._keep(rule, code, after, said, value, int(rows.seen_at[row]))
         if self._lane == "live":
             found += self._pass_time(rule, rows.newest_seen)
         return found
 
     def _pass_time(self, rule: Rule, seen_at: int) -> list[Finding]:
-        """Let held conditions mature on the kind's own time, unless their source has gone quiet."""
-        timing, found = self._timing[rule.id], []
+        """Let long holds run on the kind's own time."""
+        found: list[Finding] = []
         for code, condition in list(self._conditions[rule.id].items()):
-            if condition.phase == "active" or self._newest - condition.at > max(self._patience, timing.hold):
+            if condition.phase == "active":
                 continue
-            after, step = due(condition, self._newest, timing)
-            if step is not None:
-                found += self._keep(rule, code, after, step, self._newest, condition.value, seen_at)
+            after, said = mature(condition, self._newest, self._timing[rule.id])
+            if said:
+                found += self._keep(rule, code, after, said, condition.value, seen_at)
         return found
 
     def _silent(self, rule: Rule, when: Silent, rows: _Rows) -> list[Finding]:
@@ -116,15 +116,14 @@ class Evaluator:
         self._silence.observe(rows.codes, rows.seen_at, len(self._sources))
         heard = [c for c in living if c in set(rows.codes.tolist())] if living else []
         for code in heard:
-            found += self._keep(rule, code, None, "clear", self._silence.last(code), 0.0, rows.newest_seen)
-        for code, since, limit in self._silence.silent(when.intervals):
+            found += self._keep(rule, code, None, [("clear", self._silence.last(code))], 0.0, rows.newest_seen)
+        for code, since, allowed in self._silence.silent(when.intervals):
             if code in living:
                 continue
-            started = since + limit
-            condition = Condition(phase="active", started=started, since=started, at=started, value=limit / 1e6)
-            found += self._keep(
-                rule, code, condition, "raise", started, (self._silence.now - since) / 1e6, rows.newest_seen, limit / 1e6
-            )
+            started, limit = since + allowed, allowed / 1e6
+            condition = Condition(phase="active", started=started, since=started, at=started, value=limit)
+            quiet = (self._silence.now - since) / 1e6
+            found += self._keep(rule, code, condition, [("raise", started)], quiet, rows.newest_seen, limit)
         return found
 
     def _keep(
@@ -132,45 +131,50 @@ class Evaluator:
         rule: Rule,
         code: int,
         condition: Condition | None,
-        step: Step | None,
-        at: int,
+        said: Sequence[Spoken],
         value: float,
         seen_at: int,
         limit: float | None = None,
     ) -> list[Finding]:
+        """Keep a condition as it is now and give its findings; a clear belongs to the condition before."""
         living, name = self._conditions[rule.id], self._sources.names[code]
         before = living.get(code)
-        subject = condition or before
         if condition is None:
             living.pop(code, None)
         else:
             living[code] = condition
-        if step is not None or before is None or condition is None:
+        if said or before is None or condition is None:
             self._changed[f"{rule.id}|{name}"] = None if condition is None else _PACK.encode(condition)
-        if step is None or subject is None:
-            return []
-        return [
-            Finding(
-                rule=rule.id,
-                rule_version=rule.version,
-                state=step,
-                category=rule.category,
-                severity=rule.severity,
-                kind=self._kind,
-                source=name,
-                zone=subject.zone,
-                lon=subject.lon,
-                lat=subject.lat,
-                started=subject.started,
-                at=at,
-                seen_at=seen_at,
-                value=None if np.isnan(value) else round(value, 3),
-                limit=limit if limit is not None else rule.limit,
-                unit=rule.unit,
-                lane=self._lane,
-                detected_late=self._lane != "live",
-            )
-        ]
+        found = []
+        for step, at in said:
+            subject = before if step == "clear" and before is not None else condition or before
+            assert subject is not None
+            found.append(self._finding(rule, name, subject, step, at, value, seen_at, limit))
+        return found
+
+    def _finding(
+        self, rule: Rule, source: str, subject: Condition, step: Step, at: int, value: float, seen_at: int, limit: float | None
+    ) -> Finding:
+        return Finding(
+            rule=rule.id,
+            rule_version=rule.version,
+            state=step,
+            category=rule.category,
+            severity=rule.severity,
+            kind=self._kind,
+            source=source,
+            zone=subject.zone,
+            lon=subject.lon,
+            lat=subject.lat,
+            started=subject.started,
+            at=at,
+            seen_at=seen_at,
+            value=None if np.isnan(value) else round(value, 3),
+            limit=rule.limit if limit is None else limit,
+            unit=rule.unit,
+            lane=self._lane,
+            detected_late=self._lane != "live",
+        )
 
 
 def _word(verdicts: Verdicts, row: int) -> Literal["bad", "between", "good"]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Codes = NDArray[np.int64]
@@ -18,16 +19,22 @@ class SourceTable:
     def __init__(self) -> None:
         self._code: dict[str, int] = {}
         self.names: list[str] = []
+        self._known: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
     def codes(self, column: pa.Array) -> Codes:
         """Give the number of each row's source, numbering those not seen before."""
-        encoded = column.dictionary_encode()
-        words = encoded.dictionary.to_pylist()
-        lookup = np.fromiter((self.code(w) for w in words), np.int64, len(words))
-        codes: Codes = lookup[encoded.indices.to_numpy(zero_copy_only=False)]
+        if self._known is None or len(self._known) != len(self.names):
+            self._known = pa.array(self.names, pa.string())
+        found = pc.index_in(column, self._known)
+        if found.null_count:
+            for name in column.filter(found.is_null()).unique().to_pylist():
+                self.code(name)
+            self._known = pa.array(self.names, pa.string())
+            found = pc.index_in(column, self._known)
+        codes: Codes = found.to_numpy(zero_copy_only=False).astype(np.int64)
         return codes
 
     def code(self, name: str) -> int:

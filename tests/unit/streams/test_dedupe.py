@@ -39,7 +39,7 @@ def test_any_split_and_restart_finds_the_same_repetitions(
         verdicts += dedupe.unseen(batch(rows[start : start + step])).tolist()
         for key, value in dedupe.changes().items():
             if value is None:
-                del kept[int(key)]
+                kept.pop(int(key), None)
             else:
                 kept[int(key)] = value
         if number in restarts:
