@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -221,14 +222,13 @@ def _command(config: Path | None, data_dir: Path | None) -> Config:
     return settings.settle(config, data_dir)
 
 
-def _show(found: object, table: object, *, as_json: bool) -> None:
+def _show(found: Any, table: Callable[[Any], Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    from rich.console import Console
+    from cityops.shown import show
 
-    if callable(table):
-        Console().print(table(found))
+    show(table(found))
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from cityops import settings
 from cityops.embedded import Embedded
 from cityops.parts import now
 from cityops.place import Place
+from cityops.shown import show
 from cityops.supervisor import Part, Supervisor
 from cityops.workers import OUTWARD, process, start_workers
 from schemas.config import Config
@@ -141,7 +142,7 @@ class Demo:
         if as_json:
             sys.stdout.write(json.dumps({"ledger": book.as_dict()}, ensure_ascii=False) + "\n")
         else:
-            Console().print(table(book))
+            show(table(book))
         return 0 if book.balances else UNBALANCED
 
     def stop(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from rich.markup import escape
 from rich.table import Table
 
 from cityops import connector_list, parts
@@ -17,7 +18,6 @@ from schemas.errors import Fatal
 
 Verdict = Literal["good", "note", "bad"]
 LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)?")
-TOPIC_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ def _guarded(look: Callable[[Config], Iterable[Check]], config: Config) -> list[
 
 
 def _broker(config: Config) -> Iterator[Check]:
-    from cityops.topics import connect, wanted
+    from cityops.topics import ANSWER_S, connect, wanted
 
-    admin = connect(config.kafka.bootstrap, TOPIC_WAIT_S)
+    admin = connect(config.kafka.bootstrap, ANSWER_S)
     try:
         brokers = len(admin.describe_cluster()["brokers"])
         existing = {t["name"]: len(t["partitions"]) for t in admin.describe_topics()}
@@ -160,5 +160,5 @@ def table(checks: Iterable[Check]) -> Table:
         shown.add_column(head)
     marks = {"good": "[green]✓ 好 good[/]", "note": "[yellow]· 注意 note[/]", "bad": "[red]✗ 坏 bad[/]"}
     for check in checks:
-        shown.add_row(marks[check.verdict], check.name, check.detail)
+        shown.add_row(marks[check.verdict], escape(check.name), escape(check.detail))
     return shown

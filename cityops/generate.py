@@ -11,9 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def run(*, kafka_lock: bool) -> list[str]:
     """Write what is out of date and give those paths; the lock of Kafka's jars only when asked for."""
-    from schemas.generate import files
+    from cityops import reference
+    from schemas import generate
 
-    wanted = dict(files())
+    wanted = generate.files() | reference.files()
     if kafka_lock:
         wanted[str(kafka.LOCK.relative_to(ROOT))] = kafka.lock_text(kafka.digests(kafka.resolve()))
     written = []

@@ -45,15 +45,12 @@ class Scan:
 
 def scan(bootstrap: str, snapshot: Snapshot, since: int | None = None) -> Scan:
     """Read the headers of all frames beyond the snapshot's checkpoints; no broker raises ``Fatal``."""
-    from kafka import KafkaConsumer
     from kafka.errors import KafkaError
 
+    from cityops.topics import open_consumer
+
     found = Scan()
-    try:
-        consumer = KafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=20_000, enable_auto_commit=False)
-    except KafkaError as error:
-        msg = f"no Kafka broker answers at {bootstrap}; start `cityops demo`, or set CITYOPS_KAFKA"
-        raise Fatal(msg) from error
+    consumer = open_consumer(bootstrap)
     try:
         for record in _beyond(consumer, snapshot, found):
             try:

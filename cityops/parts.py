@@ -44,16 +44,16 @@ def until_signal(work: Callable[[asyncio.Event], Awaitable[object]], run: Callab
 
 
 def expose(config: Config, name: str) -> None:
-    """Serve this process's metrics on the loopback if the settings give it a port; a taken port raises ``Fatal``."""
+    """Serve this process's metrics if the settings give it a port; a taken port raises ``Fatal``."""
     port = config.metrics_ports.get(name)
     if port is None:
         return
     from prometheus_client import start_http_server
 
     try:
-        start_http_server(port, addr="127.0.0.1")
+        start_http_server(port, addr=config.metrics_host)
     except OSError as error:
-        msg = f"metrics of {name}: port {port} of 127.0.0.1: {error.strerror}; change [metrics_ports]"
+        msg = f"metrics of {name}: port {port} of {config.metrics_host}: {error.strerror}; change metrics_host or [metrics_ports]"
         raise Fatal(msg) from error
 
 
@@ -90,6 +90,7 @@ def serve(config: Config) -> None:
     from gateway.run import run
 
     settings.database_url(config)
+    expose(config, "gateway")
     until_signal(lambda stop: run(config, stop=stop, clock=now, static=STATIC, build=build_id(), on_ready=None))
 
 
@@ -113,6 +114,7 @@ def migrate(config: Config) -> list[str]:
     from cityops.topics import ensure_topics
     from storage.migrate import migrate as migrate_database
 
+    url = settings.database_url(config)
     made = ensure_topics(config.kafka.bootstrap, config.kafka.partitions)
-    ran = migrate_database(settings.database_url(config), config.database.schema)
+    ran = migrate_database(url, config.database.schema)
     return [*(f"topic {name}" for name in made), *(f"migration {name}" for name in ran)]

@@ -22,6 +22,7 @@ from cityops.embedded import Embedded
 from cityops.ledger import Book, read, table, wait_settled
 from cityops.parts import new_run, now
 from cityops.place import Place
+from cityops.shown import show as print_table
 from cityops.supervisor import Supervisor
 from schemas.config import Config
 from schemas.errors import Fatal
@@ -115,7 +116,7 @@ def show(book: Book, job: Job, packets: int, *, as_json: bool) -> None:
         told = {"connector": job.instance, "packets": packets, **book.as_dict()}
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
         return
-    Console().print(table(book))
+    print_table(table(book))
 
 
 @contextlib.contextmanager

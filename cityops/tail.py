@@ -52,14 +52,11 @@ def lines(topic: Topic, value: bytes, headers: list[tuple[str, bytes]]) -> Itera
 
 def records(bootstrap: str, topic: str, newest: int | None) -> Generator[Any, None, None]:
     """Give the records of all partitions for ever, from the ``newest`` so many of each, or all; no broker raises ``Fatal``."""
-    from kafka import KafkaConsumer, TopicPartition
-    from kafka.errors import KafkaError
+    from kafka import TopicPartition
 
-    try:
-        consumer = KafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=20_000, enable_auto_commit=False)
-    except KafkaError as error:
-        msg = f"no Kafka broker answers at {bootstrap}; start `cityops demo`, or set CITYOPS_KAFKA"
-        raise Fatal(msg) from error
+    from cityops.topics import open_consumer
+
+    consumer = open_consumer(bootstrap)
     try:
         spots = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
         if not spots:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas.errors import Fatal
 from schemas.topics import Topic, all_topics
 
-APPS = ("cityops-stream", "cityops-store")
-"""faust applications; each needs its own leader topic, because faust is not allowed to create topics."""
+ANSWER_S = 10.0
+"""How long a broker may take to answer before we say that there is none."""
 
 
 def wanted(partitions: int) -> dict[str, int]:
     """Give the number of partitions of every topic by name."""
-    found = dict.fromkeys(all_topics(), partitions)
-    return found | {f"{app}-__assignor-__leader": 1 for app in APPS}
+    return dict.fromkeys(all_topics(), partitions)
 
 
-def configs(topic: Topic | None, bounds: Mapping[str, str]) -> dict[str, str]:
+def configs(topic: Topic, bounds: Mapping[str, str]) -> dict[str, str]:
     """Give a topic's settings: its declared retention, and further bounds of the broker's owner."""
-    hours = 1 if topic is None else topic.retention_h
-    return {"retention.ms": str(hours * 3_600_000), **bounds}
+    return {"retention.ms": str(topic.retention_h * 3_600_000), **bounds}
 
 
 def ensure_topics(
-    bootstrap: str, partitions: int, *, bounds: Mapping[str, str] | None = None, timeout_s: float = 60.0
+    bootstrap: str, partitions: int, *, bounds: Mapping[str, str] | None = None, timeout_s: float = ANSWER_S
 ) -> list[str]:
     """Create what is absent and give the names created; a topic with another number of partitions raises ``Fatal``.
 
@@ -59,11 +57,25 @@ def _create(admin: KafkaAdminClient, names: list[str], plan: Mapping[str, int], 
     if not names:
         return
     known = all_topics()
-    topics = {n: {"num_partitions": plan[n], "replication_factor": -1, "configs": configs(known.get(n), bounds)} for n in names}
+    topics = {n: {"num_partitions": plan[n], "replication_factor": -1, "configs": configs(known[n], bounds)} for n in names}
     try:
         admin.create_topics(topics, wait_for_metadata=True)
     except TopicAlreadyExistsError:
         admin.wait_for_topics(names)  # another process was faster
+
+
+def open_consumer(bootstrap: str) -> KafkaConsumer:
+    """Give a reader outside any group; no broker within ``ANSWER_S`` raises ``Fatal``."""
+    try:
+        return KafkaConsumer(
+            bootstrap_servers=bootstrap,
+            request_timeout_ms=20_000,
+            bootstrap_timeout_ms=int(ANSWER_S * 1000),
+            enable_auto_commit=False,
+        )
+    except KafkaError as error:
+        msg = f"no Kafka broker answers at {bootstrap}; start `cityops demo`, or set CITYOPS_KAFKA"
+        raise Fatal(msg) from error
 
 
 def connect(bootstrap: str, timeout_s: float) -> KafkaAdminClient:

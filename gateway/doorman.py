@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.policy import same_origin
@@ -33,10 +34,6 @@ HEADERS: Final = {
 """On every answer. The map needs inline styles and data: images; nothing needs inline scripts."""
 
 
-class TooLarge(Exception):  # noqa: N818
-    """The body of a request exceeds MAX_BODY."""
-
-
 class Doorman:
     """ASGI middleware around the whole app."""
 
@@ -60,8 +57,6 @@ class Doorman:
 
         try:
             await self._serve(scope, receive, sent)
-        except TooLarge:
-            await answer("too_large")(scope, receive, sent)
         except Exception:
             log.exception("request failed", path=scope["path"], method=scope["method"])
             if status == 0:
@@ -77,7 +72,8 @@ class Doorman:
             return
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > MAX_BODY:
-            raise TooLarge
+            await answer("too_large")(scope, receive, send)
+            return
         taken = 0
 
         async def received() -> Message:
@@ -85,7 +81,7 @@ class Doorman:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > MAX_BODY:
-                raise TooLarge
+                raise HTTPException(413)
             return message
 
         await self._app(scope, received, send)

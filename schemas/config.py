@@ -93,7 +93,9 @@ class Config(Section, frozen=True, kw_only=True):
     connect: Connect = Connect()
     connectors: dict[str, dict[str, Any]] = {}
     metrics_ports: dict[str, int] = {}
-    """Port of each process's own /metrics on the loopback; absent means none."""
+    """Port of each process's own /metrics (connect, stream, store, gateway); absent means none."""
+    metrics_host: str = "127.0.0.1"
+    """Address those ports listen on; they have no log-in, so keep any other address inside a private network."""
 
 
 def parse(text: str, where: str = "settings") -> Config:

@@ -113,10 +113,8 @@ async def save(connection: Connection, rows: Iterable[LedgerRow]) -> None:
     """Add rows to the ledger and raise the running totals that their frames carried."""
     sums: dict[Key, LedgerRow] = {}
     totals: dict[tuple[str, str, str, str, int], int] = {}
-    latest = 0
     for row in rows:
         sums[row.key] = added(sums[row.key], row) if row.key in sums else row
-        latest = max(latest, row.minute)
         if row.run:
             total = (row.connector, row.run, topics.frame_topic(row.kind, "raw"), row.kind, row.bucket)
             totals[total] = max(totals.get(total, 0), row.total)
@@ -126,7 +124,7 @@ async def save(connection: Connection, rows: Iterable[LedgerRow]) -> None:
     await _save_sums(connection, ordered)
     await _save_reasons(connection, ordered)
     if totals:
-        await _save_totals(connection, totals, latest)
+        await _save_totals(connection, totals)
 
 
 async def _save_sums(connection: Connection, rows: Sequence[LedgerRow]) -> None:
@@ -159,12 +157,12 @@ async def _save_reasons(connection: Connection, rows: Sequence[LedgerRow]) -> No
     await connection.execute(statement, *map(list, zip(*lines, strict=True)))
 
 
-async def _save_totals(connection: Connection, totals: dict[tuple[str, str, str, str, int], int], at: int) -> None:
+async def _save_totals(connection: Connection, totals: dict[tuple[str, str, str, str, int], int]) -> None:
     statement = (
-        "INSERT INTO connector_totals AS t (connector, run, topic, kind, bucket, framed, at)"
-        " SELECT *, $7::timestamptz FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::bigint[])"
+        "INSERT INTO frame_totals AS t (connector, run, topic, kind, bucket, framed)"
+        " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::bigint[])"
         " ON CONFLICT (connector, run, topic, kind, bucket) DO UPDATE SET framed = excluded.framed"
         " WHERE excluded.framed > t.framed"
     )
     lines = [(*key, totals[key]) for key in sorted(totals)]
-    await connection.execute(statement, *map(list, zip(*lines, strict=True)), at)
+    await connection.execute(statement, *map(list, zip(*lines, strict=True)))

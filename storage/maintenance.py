@@ -47,9 +47,7 @@ async def _drop_chunks(connection: Connection, kind: str, before: int) -> int:
 
 async def _delete(connection: Connection, kind: str, before: int) -> int:
     table, time = table_of(kind), time_of(kind)
-    statement = (
-        f"DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {time} < $1 LIMIT {PIECE})) AND {time} < $1"
-    )
+    statement = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {time} < $1 LIMIT {PIECE}))"
     gone = 0
     while True:
         done = int((await connection.execute(statement, before)).split()[-1])

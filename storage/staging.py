@@ -15,9 +15,10 @@ from storage.connect import Connection
 from storage.ddl import KEYS
 from storage.tables import WINDOWS, columns, identity, quoted, table_of
 
-SEGMENT_GAP_US = 600_000_000
-MOST_SEGMENTS = 16
-"""Late rows are looked up by stretches of time; rows further apart than the gap are looked up apart, up to so many."""
+GAP_US = 60_000_000
+SPAN_US = 600_000_000
+"""Late rows are looked up by stretches of time: further apart than the gap, or beyond the span, they are looked up
+apart. A stretch costs a few milliseconds and the rows stored in it, so no single statement can take long."""
 
 
 async def copy(connection: Connection, table: str, batch: pa.RecordBatch) -> None:
@@ -48,26 +49,27 @@ async def unstored(connection: Connection, kind: str, batch: pa.RecordBatch) -> 
     same = " AND ".join(f't."{n}" IS NOT DISTINCT FROM s."{n}"' for n in names if n not in ("source", "ts"))
     statement = (
         f"SELECT DISTINCT ON ({quoted(names, 's.')}) s.place FROM {stage} s WHERE s.ts BETWEEN $1 AND $2"
-        f" AND NOT EXISTS (SELECT FROM {table} t WHERE t.ts BETWEEN $1 AND $2"
+        f" AND NOT EXISTS (SELECT FROM {table} t WHERE t.ts BETWEEN $1 AND $2 AND t.source = ANY($3)"
         f" AND t.source = s.source AND t.ts = s.ts AND {same}) ORDER BY {quoted(names, 's.')}, s.place"
     )
     new = np.zeros(batch.num_rows, np.bool_)
-    for since, until in segments(batch.column("ts").view(pa.int64()).to_numpy()):
-        found = await connection.fetch(statement, since, until)
+    times, sources = batch.column("ts").view(pa.int64()).to_numpy(), batch.column("source")
+    for since, until in segments(times):
+        inside = pa.array(np.flatnonzero((times >= since) & (times <= until)))
+        found = await connection.fetch(statement, since, until, sources.take(inside).unique().to_pylist())
         new[[row["place"] for row in found]] = True
     await connection.execute("SET LOCAL enable_nestloop = on; SET LOCAL plan_cache_mode = auto")
     return new
 
 
 def segments(times: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Cut times into stretches (first, last) that together hold all of them and few of the gaps between."""
+    """Cut times into stretches (first, last) that together hold all of them, each within the gap and span."""
     ordered = np.unique(times)
-    gaps = np.diff(ordered)
-    cuts = np.flatnonzero(gaps > SEGMENT_GAP_US)
-    if len(cuts) >= MOST_SEGMENTS:
-        cuts = np.sort(cuts[np.argsort(gaps[cuts])[-(MOST_SEGMENTS - 1) :]])
-    firsts, lasts = ordered[np.concatenate([[0], cuts + 1])], ordered[np.concatenate([cuts, [len(ordered) - 1]])]
-    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+    starts = np.concatenate([[True], np.diff(ordered) > GAP_US])
+    since = ordered[starts][np.cumsum(starts) - 1]
+    starts |= np.concatenate([[True], np.diff((ordered - since) // SPAN_US) != 0])
+    lasts = ordered[np.concatenate([np.flatnonzero(starts)[1:] - 1, [len(ordered) - 1]])]
+    return list(zip(ordered[starts].tolist(), lasts.tolist(), strict=True))
 
 
 async def upsert_windows(connection: Connection, batch: pa.RecordBatch) -> int:

@@ -38,7 +38,7 @@ async def _save_totals(connection: Connection, states: Sequence[ConnectorState])
     if not totals:
         return
     statement = (
-        "INSERT INTO connector_totals AS t (connector, run, topic, kind, bucket, received, produced, spooled, at)"
+        "INSERT INTO connector_counts AS t (connector, run, topic, kind, bucket, received, produced, spooled, at)"
         " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[],"
         " $6::bigint[], $7::bigint[], $8::bigint[], $9::timestamptz[])"
         " ON CONFLICT (connector, run, topic, kind, bucket) DO UPDATE SET"

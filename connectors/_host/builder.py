@@ -130,7 +130,7 @@ class FrameBuilder:
         for reading in readings:
             bucket = self._bucket(reading.source)
             if bucket is None:
-                self.add([self._refused(reading, "bad_encoding", "source is not Unicode text")], lane, seen_at, delivery)
+                self.add([self._refused(reading, "bad_encoding", "source is not Unicode text", seen_at)], lane, seen_at, delivery)
                 continue
             self._put((kind_of(reading), lane, bucket), reading, seen_at, delivery)
 
@@ -161,15 +161,16 @@ class FrameBuilder:
         return ready
 
     def _bucket(self, source: str) -> int | None:
-        bucket = self._buckets.get(source)
-        if bucket is None:
-            try:
+        """Give the partition of a source; None for a name that is no Unicode text."""
+        try:
+            bucket = self._buckets.get(source)
+            if bucket is None:
                 bucket = topics.bucket(source, self._partitions)
-            except UnicodeEncodeError:
-                return None
-            if len(self._buckets) >= SOURCES_REMEMBERED:
-                self._buckets.clear()
-            self._buckets[source] = bucket
+                if len(self._buckets) >= SOURCES_REMEMBERED:
+                    self._buckets.clear()
+                self._buckets[source] = bucket
+        except (UnicodeEncodeError, AttributeError, TypeError):
+            return None
         return bucket
 
     def _put(self, key: tuple[str, Lane, int], reading: Reading, seen_at: int, *deliveries: Delivery | None) -> None:
@@ -221,13 +222,13 @@ class FrameBuilder:
                 stack += [rows[middle:], rows[:middle]]
             else:
                 size = f"the row has {batch.nbytes} bytes, a frame holds {FRAME_BYTES}" if batch is not None else flaw
-                row = self._refused(rows[0], "too_large" if batch is not None else "bad_field", size)
+                row = self._refused(rows[0], "too_large" if batch is not None else "bad_field", size, gathering.seen_at)
                 bucket = topics.bucket(row.source, self._partitions)
                 self._put(("reject", lane, bucket), row, gathering.seen_at, *gathering.deliveries)
 
-    def _refused(self, reading: Reading, reason: str, detail: str) -> RejectRow:
+    def _refused(self, reading: Reading, reason: str, detail: str, seen_at: int) -> RejectRow:
         raw = repr(as_row(reading)).encode("utf-8", "backslashreplace")
-        refused = reject_row(Reject(reason, detail, raw), str(reading.source), self.connector, b"", reading.seen_at)
+        refused = reject_row(Reject(reason, detail, raw), str(reading.source), self.connector, b"", seen_at)
         return msgspec.structs.replace(refused, refused_kind=kind_of(reading))
 
 

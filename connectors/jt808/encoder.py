@@ -39,7 +39,7 @@ def message(
     )
 
 
-def register(  # noqa: PLR0913 - the message has ten fields
+def register(
     phone: str,
     serial: int,
     *,

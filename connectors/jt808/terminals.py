@@ -64,7 +64,7 @@ class Terminals:
             raise Fatal(msg)
         self.groups = groups(settings["groups"])
         self._default_kind: str = settings["default_kind"]
-        self._plates: dict[str, str] = settings["plates"]
+        self._plates = {str(phone): str(plate) for phone, plate in settings["plates"].items()}
         self._registered = tuple(map(str, settings["registered"]))
         self._known: dict[bytes, Terminal] = {}
 

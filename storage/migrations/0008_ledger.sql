@@ -41,30 +41,53 @@ COMMENT ON COLUMN ledger_reasons.minute IS '分钟 / Minute in which their frame
 COMMENT ON COLUMN ledger_reasons.reason IS '原因 / Reason code';
 COMMENT ON COLUMN ledger_reasons.n IS '行数 / Rows refused for it';
 
-CREATE TABLE connector_totals (
+-- Two tables for the two voices, because two transactions of the store write them: with one table the states of a
+-- connector and the frames of another partition would lock each other's rows in opposite order.
+CREATE TABLE connector_counts (
     connector text NOT NULL,
     run text NOT NULL,
     topic text NOT NULL,
     kind text NOT NULL,
     bucket integer NOT NULL,
-    received bigint NOT NULL DEFAULT 0,
-    produced bigint NOT NULL DEFAULT 0,
-    spooled bigint NOT NULL DEFAULT 0,
-    framed bigint NOT NULL DEFAULT 0,
+    received bigint NOT NULL,
+    produced bigint NOT NULL,
+    spooled bigint NOT NULL,
     at timestamptz NOT NULL,
     PRIMARY KEY (connector, run, topic, kind, bucket)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE connector_totals IS '接入累计 / Rows of each run of a connector, as it counts them itself';
-COMMENT ON COLUMN connector_totals.connector IS '接入 / Connector instance';
-COMMENT ON COLUMN connector_totals.run IS '运行标识 / Run of that connector';
-COMMENT ON COLUMN connector_totals.topic IS '主题 / Kafka topic the connector writes to';
-COMMENT ON COLUMN connector_totals.kind IS '数据类别 / Kind of the readings';
-COMMENT ON COLUMN connector_totals.bucket IS '桶 / Bucket, which is the partition';
-COMMENT ON COLUMN connector_totals.received IS '接收行数 / Rows taken from packets, by the connector''s own state';
-COMMENT ON COLUMN connector_totals.produced IS '发送行数 / Rows whose frame Kafka has confirmed, by the connector''s own state';
-COMMENT ON COLUMN connector_totals.spooled IS '缓存行数 / Rows waiting in the disk spool, by the connector''s own state';
-COMMENT ON COLUMN connector_totals.framed IS '成帧行数 / Rows up to the last frame that reached the store, by that frame''s header';
-COMMENT ON COLUMN connector_totals.at IS '更新时间 / When this was last said';
+COMMENT ON TABLE connector_counts IS '接入计数 / Rows of each run of a connector, as its state counts them';
+COMMENT ON COLUMN connector_counts.connector IS '接入 / Connector instance';
+COMMENT ON COLUMN connector_counts.run IS '运行标识 / Run of that connector';
+COMMENT ON COLUMN connector_counts.topic IS '主题 / Kafka topic the connector writes to';
+COMMENT ON COLUMN connector_counts.kind IS '数据类别 / Kind of the readings';
+COMMENT ON COLUMN connector_counts.bucket IS '桶 / Bucket, which is the partition';
+COMMENT ON COLUMN connector_counts.received IS '接收行数 / Rows taken from packets';
+COMMENT ON COLUMN connector_counts.produced IS '发送行数 / Rows whose frame Kafka has confirmed';
+COMMENT ON COLUMN connector_counts.spooled IS '缓存行数 / Rows waiting in the disk spool';
+COMMENT ON COLUMN connector_counts.at IS '更新时间 / When this was last said';
+
+CREATE TABLE frame_totals (
+    connector text NOT NULL,
+    run text NOT NULL,
+    topic text NOT NULL,
+    kind text NOT NULL,
+    bucket integer NOT NULL,
+    framed bigint NOT NULL,
+    PRIMARY KEY (connector, run, topic, kind, bucket)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE frame_totals IS '帧累计 / Rows of each run of a connector, up to the last frame that reached the store';
+COMMENT ON COLUMN frame_totals.connector IS '接入 / Connector instance';
+COMMENT ON COLUMN frame_totals.run IS '运行标识 / Run of that connector';
+COMMENT ON COLUMN frame_totals.topic IS '主题 / Kafka topic the connector writes to';
+COMMENT ON COLUMN frame_totals.kind IS '数据类别 / Kind of the readings';
+COMMENT ON COLUMN frame_totals.bucket IS '桶 / Bucket, which is the partition';
+COMMENT ON COLUMN frame_totals.framed IS '成帧行数 / Running total that the frame''s header carried';
+
+CREATE VIEW connector_totals AS
+SELECT connector, run, topic, kind, bucket, coalesce(c.received, 0) AS received, coalesce(c.produced, 0) AS produced,
+       coalesce(c.spooled, 0) AS spooled, coalesce(f.framed, 0) AS framed, c.at
+FROM connector_counts c FULL JOIN frame_totals f USING (connector, run, topic, kind, bucket);
+COMMENT ON VIEW connector_totals IS '接入累计 / Rows of each run of a connector, by its own state and by its frames';
 
 CREATE TABLE connector_states (
     connector text PRIMARY KEY,

@@ -35,7 +35,9 @@ def batch(rows: int, seed: int = 0) -> pa.RecordBatch:
         "source": pa.array([f"晋E{i % 10_000:05d}D" for i in n]),
         **dict.fromkeys(("ts", "sent_at", "seen_at"), times),
         **{name: pa.array(n) for name in ("serial", "alarm", "status")},
-        **{name: pa.array(random.random(rows)) for name in ("lon", "lat", "raw_lon", "raw_lat", "heading", "altitude", "mileage")},
+        **{
+            name: pa.array(random.random(rows)) for name in ("lon", "lat", "raw_lon", "raw_lat", "heading", "altitude", "mileage")
+        },
         **{name: pa.array(random.random(rows), mask=random.random(rows) < 0.05) for name in ("speed", "occupancy")},
         "raw_crs": pa.array(["gcj02"] * rows),
         "line": pa.array([str(i % 60) for i in n]),

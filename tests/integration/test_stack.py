@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from cityops.embedded import Embedded
 from cityops.place import Place
-from cityops.topics import ensure_topics, wanted
+from cityops.topics import ensure_topics
 from schemas.errors import Fatal
 from schemas.topics import FINDINGS
 from tests.integration.stack import Stack
@@ -47,7 +47,6 @@ def test_topics_are_created_once_and_their_partitions_are_settled(kafka: str) ->
     assert ensure_topics(kafka, 4) == []
     with pytest.raises(Fatal, match=r"has 4 partitions, settings ask for 5.*kafka\.partitions = 4"):
         ensure_topics(kafka, 5)
-    assert wanted(4)["cityops-store-__assignor-__leader"] == 1
 
 
 def test_databases_are_apart(stack: Stack) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 
@@ -14,12 +15,12 @@ from schemas.errors import Retry
 from schemas.events import ConnectorState, StreamTotal
 from schemas.frame import from_readings
 from schemas.kinds.derived import RejectRow, Window
-from storage import checkpoints, queries
+from storage import checkpoints, queries, states
 from storage.checkpoints import Fenced
 from storage.connect import Pool, create_pool
 from storage.ledger import LedgerRow, ledger_row
 from storage.migrate import migrate
-from storage.writer import Batch, Writer, Written
+from storage.writer import Batch, Writer, Written, store
 from tests.integration.stack import Stack
 from tests.unit.storage.rows import NOON, SECOND, buses, clean, header
 
@@ -218,6 +219,20 @@ async def test_a_frame_that_never_arrived_shows_as_lost_by_the_totals_of_those_a
     batch = buses(4)
     await write(pool, ("bus_position", "live", batch), ledger=[ledger_row(header(batch, seq=3, total=12), TOPIC, 0)])
     assert (await queries.ledger(pool))["lost"] == 8
+
+
+async def test_states_and_frames_of_two_stores_never_wait_for_each_other(pool: Pool) -> None:
+    await write(pool, ("bus_position", "live", buses(1, source="first of its day")))  # TimescaleDB makes a chunk alone
+    batch = buses(2)
+    rows = [[ledger_row(header(batch, bucket=b), TOPIC, b)] for b in (0, 1)]
+    said = state("r1", NOON, 2, 2)
+    both = msgspec.structs.replace(said, totals=[*said.totals, msgspec.structs.replace(said.totals[0], bucket=1)])
+    async with pool.acquire() as one, pool.acquire() as other, one.transaction(), other.transaction():
+        await store(one, TOPIC, 0, [("bus_position", "live", batch)], rows[0])
+        await store(other, TOPIC, 1, [("bus_position", "live", buses(2, source="C"))], rows[1])
+        await one.execute("SET LOCAL lock_timeout = '1s'")
+        await states.save(one, [both])
+    assert (await queries.ledger(pool))["received"] == 5
 
 
 async def test_rows_that_a_killed_run_had_not_secured_are_not_owed(pool: Pool) -> None:

@@ -27,13 +27,6 @@ export function ask(alert: Alert, action: Action): void {
 
 export const asking = (): boolean => asked.value !== null;
 
-/** Actions that make sense now. */
-export function possible(alert: Alert): Action[] {
-  if (alert.status === 'open') return ['acknowledge', 'resolve', 'note'];
-  if (alert.status === 'acknowledged') return ['resolve', 'note', 'reopen'];
-  return ['reopen', 'note'];
-}
-
 function report(result: Outcome): void {
   const after = result.alert;
   if (after && board.put(after)) boardVersion.value += 1;

@@ -72,8 +72,8 @@ export function Row({ alert, selected }: { alert: Alert; selected: boolean }): p
         {alert.status !== 'open' && <span class="row-age"><Ago at={alert.opened_at} /></span>}
       </button>
       {alert.status === 'open' && mayAct.value && (
-        <button type="button" class="row-ack" data-testid="ack-button" onClick={() => ask(alert, 'acknowledge')}>
-          {t('ack')}
+        <button type="button" class="row-ack" data-testid="ack-button" aria-label={`${t('ack')} ${title(alert)}`} onClick={() => ask(alert, 'acknowledge')}>
+          {t('ackShort')}
         </button>
       )}
     </li>

@@ -1,9 +1,10 @@
 /** The engineer's view: how each connector is, whether the books balance, what was refused last. */
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 
 import { NONE, label, number, t } from '../i18n';
 import { age, moment, stamp } from '../i18n/time';
 import { ApiError, api, type Ledger, type LedgerRow, type RejectEntry } from '../live/api';
+import { settled, type Seen } from './settle';
 import type { ConnectorState, Health } from '../live/protocol';
 import { build, catalog, connectors, entities, now, problems } from '../live/session';
 
@@ -43,7 +44,7 @@ async function readConnectors(): Promise<ConnectorState[]> {
 }
 
 function kindNames(kinds: string[] | undefined): string {
-  return (kinds ?? []).map((k) => label(catalog.value?.kinds[k], k)).join('、') || NONE;
+  return (kinds ?? []).map((k) => label(catalog.value?.kinds[k], k)).join(' · ') || NONE;
 }
 
 function ConnectorRow({ it }: { it: ConnectorState }): preact.JSX.Element {
@@ -68,19 +69,24 @@ function ConnectorTable(): preact.JSX.Element {
   const { failure } = usePoll(readConnectors);
   const all = [...connectors.value.values()].sort((a, b) => a.connector.localeCompare(b.connector));
   const heads = ['colConnector', 'colHealth', 'colRate', 'colLast', 'colReadings', 'colRejects', 'colConnections', 'colKinds', 'colDetail'] as const;
+  const right: readonly string[] = ['colRate', 'colReadings', 'colRejects', 'colConnections'];
   return (
     <section class="card" aria-labelledby="connectors-title">
       <h2 id="connectors-title">{t('connectorsTitle')}</h2>
       <Failure status={failure} />
       <div class="scroll" tabIndex={0} role="region" aria-labelledby="connectors-title">
         <table>
-          <thead><tr>{heads.map((h) => <th key={h} scope="col">{t(h)}</th>)}</tr></thead>
+          <thead><tr>{heads.map((h) => <th key={h} scope="col" class={right.includes(h) ? 'num' : ''}>{t(h)}</th>)}</tr></thead>
           <tbody>{all.map((c) => <ConnectorRow key={c.connector} it={c} />)}</tbody>
         </table>
       </div>
       {all.length === 0 && <p class="muted">{t('noneYet')}</p>}
     </section>
   );
+}
+
+function rowKey(row: LedgerRow): string {
+  return `${row.connector ?? ''}|${row.kind ?? ''}`;
 }
 
 const COLUMNS = [
@@ -93,10 +99,10 @@ const COLUMNS = [
 ] as const;
 
 /** Rows of a ledger joined over partitions. */
-export function joined(rows: LedgerRow[]): LedgerRow[] {
+function joined(rows: LedgerRow[]): LedgerRow[] {
   const out = new Map<string, LedgerRow>();
   for (const row of rows) {
-    const key = `${row.connector ?? ''}|${row.kind ?? ''}`;
+    const key = rowKey(row);
     const sum = out.get(key);
     if (!sum) out.set(key, { ...row });
     else for (const [name] of COLUMNS) sum[name] += row[name];
@@ -114,13 +120,30 @@ function LedgerNumbers({ row }: { row: LedgerRow }): preact.JSX.Element {
   );
 }
 
+const SETTLE_MS = 60_000;
+const VERDICT_CLASS = { ledgerBalanced: 'is-good', ledgerSettling: 'muted', ledgerOff: 'is-critical' } as const;
+const VERDICT_SHAPE = { ledgerBalanced: '●', ledgerSettling: '◌', ledgerOff: '■' } as const;
+
+/** The ledger with rows that are merely under way told from lost ones; `since`: how long it has been watched. */
+function useLedger(): { value: Ledger | null; failure: number | null; since: number } {
+  const seen = useRef<Seen>(new Map());
+  const since = useRef(now.value);
+  const read = async (): Promise<Ledger> => {
+    const found = await api.ledger();
+    const at = now.value;
+    return { ...settled(found, 'all', seen.current, at, SETTLE_MS), by: joined(found.by ?? []).map((row) => settled(row, rowKey(row), seen.current, at, SETTLE_MS)) };
+  };
+  return { ...usePoll<Ledger>(read), since: since.current };
+}
+
 function LedgerCard(): preact.JSX.Element {
-  const { value, failure } = usePoll<Ledger>(api.ledger);
+  const { value, failure, since } = useLedger();
+  const verdict = !value || value.lost === 0 ? 'ledgerBalanced' : now.value - since < SETTLE_MS ? 'ledgerSettling' : 'ledgerOff';
   return (
     <section class="card" aria-labelledby="ledger-title" data-testid="ledger">
       <h2 id="ledger-title">
         {t('ledger')}{' '}
-        {value && <span class={value.lost === 0 ? 'is-good' : 'is-critical'}>{value.lost === 0 ? `● ${t('ledgerBalanced')}` : `■ ${t('ledgerOff')}`}</span>}
+        {value && <span class={VERDICT_CLASS[verdict]}>{VERDICT_SHAPE[verdict]} {t(verdict)}</span>}
       </h2>
       <p class="muted">{t('ledgerHint')}</p>
       <Failure status={failure} />
@@ -131,13 +154,13 @@ function LedgerCard(): preact.JSX.Element {
               <tr>
                 <th scope="col">{t('colConnector')}</th>
                 <th scope="col">{t('colKinds')}</th>
-                {COLUMNS.map(([name, key]) => <th key={name} scope="col">{t(key)}</th>)}
+                {COLUMNS.map(([name, key]) => <th key={name} scope="col" class="num">{t(key)}</th>)}
               </tr>
             </thead>
             <tbody>
               <tr class="total"><th scope="row" colSpan={2}>{t('filterAll')}</th><LedgerNumbers row={value} /></tr>
-              {joined(value.by ?? []).map((row) => (
-                <tr key={`${row.connector}|${row.kind}`}>
+              {value.by.map((row) => (
+                <tr key={rowKey(row)}>
                   <th scope="row">{row.connector ?? NONE}</th>
                   <td>{label(catalog.value?.kinds[row.kind ?? ''], row.kind ?? NONE)}</td>
                   <LedgerNumbers row={row} />
@@ -192,7 +215,7 @@ function ClientCard(): preact.JSX.Element {
   return (
     <section class="card">
       <h2>{t('clientTitle')}</h2>
-      <dl class="facts">
+      <dl class="facts is-wide">
         <div><dt>{t('clientBuild')}</dt><dd>{build.value || NONE}</dd></div>
         <div><dt>{t('clientRows')}</dt><dd>{number(entities.refusedRows, 0)}</dd></div>
         <div><dt>{t('clientFrames')}</dt><dd>{number(entities.refusedFrames, 0)}</dd></div>

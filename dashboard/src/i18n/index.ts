@@ -39,7 +39,7 @@ export function number(value: number | null | undefined, digits?: number): strin
   if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
   const size = Math.abs(value);
   const places = digits ?? (Number.isInteger(value) || size >= 1000 ? 0 : size >= 100 ? 0 : size >= 10 ? 1 : 2);
-  const compact = size >= 1e6;
+  const compact = digits === undefined && size >= 1e6;
   const key = `${lang.value}/${places}/${compact}`;
   let format = formats.get(key);
   if (!format) {

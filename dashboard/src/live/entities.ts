@@ -1,6 +1,6 @@
 /** What the map shows: one flat typed-array store per layer, updated in place and read by the painters. */
 import { decodeFrame, type Frame, type FrameColumns } from './frames';
-import { FrameKind, LAYERS, NO_U16, State, VALUE, type LayerKind, type Names } from './protocol';
+import { FRAME, LAYERS, NO_U16, STATE, VALUE, type LayerKind, type Names } from './protocol';
 
 /** Origin of local coordinates (web mercator 0..1), in the city: 32-bit floats stay exact to a centimetre. */
 export const ORIGIN = mercator(112.85, 35.5);
@@ -92,7 +92,7 @@ export class LayerStore {
   /** Apply a frame and give the number of rows refused for impossible coordinates or slots. */
   apply(frame: Frame): number {
     this.version += 1;
-    if (frame.kind === FrameKind.SNAPSHOT) {
+    if (frame.kind === FRAME.SNAPSHOT) {
       for (let i = 0; i < this.size; i++) this.code[4 * i + 2] = 0;
     }
     if (frame.columns === null) {
@@ -104,7 +104,7 @@ export class LayerStore {
 
   private write(frame: Frame, columns: FrameColumns): number {
     const at = (frame.tsMs - this.base) / 1000;
-    const factor = VALUE[this.kind][1];
+    const factor = VALUE[this.kind].factor;
     let refused = 0;
     for (let i = 0; i < frame.slot.length; i++) {
       const slot = frame.slot[i];
@@ -122,7 +122,7 @@ export class LayerStore {
       const value = columns.value[i];
       this.value[slot] = value;
       const level = value === NO_U16 || !this.traits.full ? 0 : value / factor / this.traits.full;
-      this.code[4 * slot] = Math.min(columns.state[i], State.UNKNOWN);
+      this.code[4 * slot] = Math.min(columns.state[i], STATE.UNKNOWN);
       this.code[4 * slot + 1] = Math.round(255 * Math.min(1, level));
       this.code[4 * slot + 2] = 1;
     }

@@ -1,5 +1,5 @@
 /** Binary state frames: a 16-byte header, then columns, widest first, all little endian. */
-import { FrameKind } from './protocol';
+import { FRAME } from './protocol';
 
 export interface Frame {
   kind: number;
@@ -32,13 +32,13 @@ export function decodeFrame(bytes: ArrayBuffer): Frame {
   const n = head.getUint32(4, true);
   const tsMs = Number(head.getBigUint64(8, true));
   if (version !== 1) throw new RangeError(`frame version ${version} is not known`);
-  if (kind > FrameKind.REMOVE) throw new RangeError(`frame kind ${kind} is not known`);
-  const expected = HEADER + n * (kind === FrameKind.REMOVE ? 4 : ROW);
+  if (kind > FRAME.REMOVE) throw new RangeError(`frame kind ${kind} is not known`);
+  const expected = HEADER + n * (kind === FRAME.REMOVE ? 4 : ROW);
   if (bytes.byteLength !== expected) {
     throw new RangeError(`frame says ${n} rows (${expected} bytes) but has ${bytes.byteLength} bytes`);
   }
   const slot = new Uint32Array(bytes, HEADER, n);
-  return { kind, layer, tsMs, slot, columns: kind === FrameKind.REMOVE ? null : columnsOf(bytes, n) };
+  return { kind, layer, tsMs, slot, columns: kind === FRAME.REMOVE ? null : columnsOf(bytes, n) };
 }
 
 function columnsOf(bytes: ArrayBuffer, n: number): FrameColumns {

@@ -1,6 +1,6 @@
 /** The 2D painter, for machines without WebGL: the same scene from the same store. */
 import type { LayerStore } from '../live/entities';
-import { State } from '../live/protocol';
+import { STATE } from '../live/protocol';
 import { COLOURS, MARK_STATE, glyphSizes, localMatrix, project, type Painter, type Scene, type View } from './scene';
 
 const css = (state: number): string => `rgb(${COLOURS[state].join(' ')})`;
@@ -34,11 +34,11 @@ export class FlatPainter implements Painter {
       if (!layer.shown(slot, view.nowMs)) continue;
       const at = project(local, view, layer.place[4 * slot + 2], layer.place[4 * slot + 3]);
       if (!at || at[0] < -20 || at[1] < -20 || at[0] > view.width + 20 || at[1] > view.height + 20) continue;
-      const state = layer.age(slot, view.nowMs) > layer.traits.staleS ? State.UNKNOWN : layer.code[4 * slot];
-      const size = (state === State.WARNING || state === State.ALARM ? urgent : normal) * view.scale * 0.5;
+      const state = layer.age(slot, view.nowMs) > layer.traits.staleS ? STATE.UNKNOWN : layer.code[4 * slot];
+      const size = (state === STATE.WARNING || state === STATE.ALARM ? urgent : normal) * view.scale * 0.5;
       glyph(paths[state], layer, slot, at, size, view.bearing);
     }
-    for (const state of [State.UNKNOWN, State.NORMAL, State.BUSY, State.WARNING, State.ALARM]) {
+    for (const state of [STATE.UNKNOWN, STATE.NORMAL, STATE.BUSY, STATE.WARNING, STATE.ALARM]) {
       ctx.fillStyle = css(state);
       ctx.fill(paths[state]);
     }

@@ -1,6 +1,6 @@
 /** What a painter draws and from where it is seen. */
 import { ORIGIN, mercator, type LayerStore } from '../live/entities';
-import { State, type Alert, type Severity } from '../live/protocol';
+import { STATE, type Alert, type Severity } from '../live/protocol';
 
 /** Column-major 4x4 from web mercator (0..1) to clip space. */
 export type Matrix = ArrayLike<number>;
@@ -54,16 +54,17 @@ export const COLOURS: readonly Rgb[] = [
 ];
 
 export const MARK_STATE: Record<Severity, number> = {
-  critical: State.ALARM,
-  major: State.WARNING,
-  minor: State.BUSY,
+  critical: STATE.ALARM,
+  major: STATE.WARNING,
+  minor: STATE.BUSY,
 };
 
 /** Diameter in CSS pixels of normal and of urgent glyphs at that zoom. */
 export function glyphSizes(zoom: number, shown: number): [normal: number, urgent: number] {
   const near = Math.min(1, Math.max(0, (zoom - 9) / 4));
   const crowded = shown > 8000 ? 4.5 : shown > 3000 ? 7.5 : 11;
-  return [crowded + (16 - crowded) * near, 12 + 6 * near];
+  const far = Math.min(1, Math.max(0.5, 0.6 + (zoom - 7.6) * 0.33));
+  return [crowded * far + (16 - crowded) * near, 12 * far + 6 * near];
 }
 
 export function markOf(alert: Alert, selected: boolean): Mark | null {

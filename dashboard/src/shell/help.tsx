@@ -3,7 +3,8 @@ import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 
 import { t, type Key } from '../i18n';
-import { ask, asking, possible } from '../alerts/actions';
+import { ask, asking } from '../alerts/actions';
+import { possible } from '../alerts/possible';
 import { shownOrder } from '../alerts/list';
 import type { Action } from '../live/protocol';
 import { board, mayAct, me } from '../live/session';

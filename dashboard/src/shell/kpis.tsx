@@ -97,7 +97,7 @@ export function Kpis(): preact.JSX.Element {
     .filter((k) => !planned.has(k.id) && !ELSEWHERE.has(k.id))
     .map((k): CardPlan => ({ title: 'kpis', main: k.id, more: [] }));
   return (
-    <section class="kpis" aria-label={t('kpis')}>
+    <section class="kpis" aria-label={t('kpis')} tabIndex={0}>
       <ul>
         {[...PLAN, ...others].map((plan) => <Card key={plan.main} plan={plan} byId={byId} />)}
       </ul>

@@ -187,7 +187,9 @@ def reports(draw: st.DrawFn) -> bytes:
     """A packet of 60 bytes: locations mostly, of both header forms, with items, some of them spoilt."""
     protocol = draw(st.sampled_from([None, None, None, 1]))
     start = 12 if protocol is None else 17
-    time = draw(st.sampled_from([bytes.fromhex("241029213903"), bytes.fromhex("240229235959")]) | BCD_OR_NOT)
+    time = draw(
+        st.sampled_from([bytes.fromhex(t) for t in ("241029213903", "240229235959", "230229000000", "241131000000")]) | BCD_OR_NOT
+    )
     base = (
         draw(st.binary(min_size=22, max_size=22)) if draw(st.booleans()) else bytes(8) + draw(st.binary(min_size=14, max_size=14))
     )
@@ -230,3 +232,10 @@ def test_columns_equal_readings_one_by_one(many: list[bytes]) -> None:
             else []
         )
         assert len(columns.row) == len(single)
+
+
+def test_the_readme_names_every_setting_as_declared() -> None:
+    readme = (JT808.path / "README.md").read_text()
+    for name, setting in JT808.manifest.settings.items():
+        row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
+        assert all(part in row for part in (setting.type, setting.unit, setting.zh, setting.en))

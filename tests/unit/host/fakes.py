@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Executor
 
 from connectors._host.builder import Frame, FrameBuilder
 from connectors._host.kafka import Record
@@ -61,8 +62,9 @@ class MemoryKafka:
 class FakeTime:
     """A clock that moves when told to; ``sleep`` returns when it has."""
 
-    def __init__(self) -> None:
+    def __init__(self, *threads: Executor) -> None:
         self.now = START
+        self.threads: tuple[Executor, ...] = threads
         self._sleepers: list[tuple[int, asyncio.Future[None]]] = []
 
     def clock(self) -> int:
@@ -82,16 +84,16 @@ class FakeTime:
             self._sleepers = [(at, f) for at, f in self._sleepers if at > self.now and not f.done()]
             for future in due:
                 future.set_result(None)
-            await turn()
+            await turn(*self.threads)
 
 
-async def turn(times: int = 30) -> None:
-    """Let the loop, and the spool's thread, do what they can do now."""
-    for _ in range(times):
-        await asyncio.sleep(0)
-    await asyncio.get_running_loop().run_in_executor(None, lambda: None)
-    for _ in range(times):
-        await asyncio.sleep(0)
+async def turn(*threads: Executor) -> None:
+    """Let the loop and these threads do what they can do now."""
+    for _ in range(4):
+        for _ in range(12):
+            await asyncio.sleep(0)
+        for thread in threads:
+            await asyncio.get_running_loop().run_in_executor(thread, lambda: None)
 
 
 def bus(source: str = "B1", ts: int = START, **fields: object) -> object:

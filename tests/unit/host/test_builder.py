@@ -96,7 +96,9 @@ def test_numbers_have_no_gaps_and_no_row_is_lost(arrivals: list[tuple[str, int]]
 def test_rejects_are_rows_with_capped_raw_bytes() -> None:
     made = builder()
     delivery = Delivery()
-    made.refuse([Reject("bad_checksum", "x" * 2000), Reject("bad_field", raw=b"part")], "10.0.0.1", b"y" * 9000, "live", START, delivery)
+    made.refuse(
+        [Reject("bad_checksum", "x" * 2000), Reject("bad_field", raw=b"part")], "10.0.0.1", b"y" * 9000, "live", START, delivery
+    )
     (closed,) = made.flush()
     assert (closed.topic, closed.header.kind, closed.header.rows) == ("rejects", "reject", 2)
     first, second = rows([closed])
@@ -111,6 +113,8 @@ def test_rejects_are_rows_with_capped_raw_bytes() -> None:
     [
         (bus(plate="\ud800"), "bad_field"),
         (bus("\ud800"), "bad_encoding"),
+        (bus(b"B\xff"), "bad_encoding"),
+        (bus(plate=b"B\xff"), "bad_field"),
         (bus(alarm=1 << 70), "bad_field"),
         (bus(ts=None), "bad_field"),
         (bus(line="x" * (FRAME_BYTES + 1)), "too_large"),

@@ -99,7 +99,7 @@ def test_records_come_back_in_order_over_segments_and_restarts(tmp_path: Path) -
     assert drain(open_spool(tmp_path)) == [11]
 
 
-@pytest.mark.parametrize("cut", range(1, 60))
+@pytest.mark.parametrize("cut", [1, 5, 7, 8, 9, 30, 48, 49, 50, 51, 52, 53, 60])
 def test_torn_tail_is_passed_over_and_what_was_whole_is_kept(tmp_path: Path, cut: int) -> None:
     spool = open_spool(tmp_path, segment=1 << 20)
     spool.write([record(n) for n in range(3)], START)
@@ -108,7 +108,7 @@ def test_torn_tail_is_passed_over_and_what_was_whole_is_kept(tmp_path: Path, cut
     os.truncate(segment, segment.stat().st_size - cut)
     again = open_spool(tmp_path, segment=1 << 20)
     again.write([record(3)], START)
-    assert drain(again) == ([0, 1, 3] if cut < 40 else [0, 1, 3] if cut <= spool_record_size() else [0, 3])
+    assert drain(again) == ([0, 1, 3] if cut <= spool_record_size() else [0, 3])
     again.close()
 
 
@@ -215,7 +215,9 @@ def first_seen(sequence: list[int]) -> list[int]:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    acts=st.lists(st.one_of(st.tuples(st.just("write"), st.integers(1, 4)), st.tuples(st.just("drain"), st.integers(1, 4))), max_size=14),
+    acts=st.lists(
+        st.one_of(st.tuples(st.just("write"), st.integers(1, 4)), st.tuples(st.just("drain"), st.integers(1, 4))), max_size=14
+    ),
     crashes=st.lists(st.integers(0, 40), max_size=3),
 )
 def test_nothing_acknowledged_is_lost_or_out_of_order_wherever_a_crash_falls(

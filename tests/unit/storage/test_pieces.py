@@ -15,23 +15,28 @@ from storage.ddl import create_table
 from storage.migrate import files
 from storage.series import MOST_POINTS, field_of, step_for
 from storage.sources import newest
-from storage.staging import MOST_SEGMENTS, segments
+from storage.staging import SPAN_US, segments
 from storage.tables import identity, reading_kinds, table_of
 from tests.unit.storage.rows import NOON, SECOND, clean
 
 DAY = 86_400 * SECOND
 
 
-@given(st.lists(st.integers(0, 400 * DAY), min_size=1, max_size=80))
-def test_stretches_hold_every_time_and_are_few(times: list[int]) -> None:
+@given(st.lists(st.integers(0, 400 * DAY) | st.integers(0, 3600 * SECOND), min_size=1, max_size=80))
+def test_stretches_hold_every_time_and_are_short(times: list[int]) -> None:
     found = segments(np.array(times))
-    assert len(found) <= MOST_SEGMENTS
+    assert all(last - first < SPAN_US for first, last in found)
     assert all(sum(first <= t <= last for first, last in found) == 1 for t in times)
     assert all(first in times and last in times for first, last in found)
 
 
 def test_rows_days_apart_are_looked_up_apart() -> None:
     assert segments(np.array([5, 9 * DAY, 7, 9 * DAY + 1])) == [(5, 7), (9 * DAY, 9 * DAY + 1)]
+
+
+def test_a_long_backlog_is_looked_up_piece_by_piece() -> None:
+    found = segments(np.arange(0, 3600, 15) * SECOND)
+    assert [(first // SECOND, last // SECOND) for first, last in found] == [(600 * i, 600 * i + 585) for i in range(6)]
 
 
 def test_the_newest_row_of_a_source_is_the_one_measured_last_not_the_one_sent_last() -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks: figures as ratios within one run, on the real broker and database."""
