@@ -62,7 +62,6 @@ COPY cityops.example.toml /etc/cityops/cityops.toml
 ENV PATH=/opt/cityops/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 CITYOPS_DATA=/var/lib/cityops
 USER cityops
 WORKDIR /var/lib/cityops
-VOLUME /var/lib/cityops
 EXPOSE 8808 7808 6212
 STOPSIGNAL SIGTERM
 # The gateway answers here; docker-compose.yml asks each other process at its own metrics port.

@@ -99,7 +99,7 @@ def table(found: Iterable[Row]) -> Table:
         kinds = ", ".join(row["kinds"])
         state = f"[{colour}]{row['state']}[/]"
         shown.add_row(
-            row["name"], row["standard"], row["transport"], kinds, state, f"{row['rate']:.1f}", row["last_reading"] or "-"
+            row["name"], row["standard"], row["transport"], kinds, state, f"{row['rate']:.1f}", (row["last_reading"] or "-")[:19]
         )
     return shown
 

@@ -133,12 +133,12 @@ class Demo:
 
     def settle(self, *, as_json: bool) -> int:
         """Stop devices and connectors, wait until everything is stored, print the ledger; 0 if it balances."""
-        from cityops.ledger import table, wait_settled
+        from cityops.ledger import settled, table, wait_until
 
         with self._status("停止设备并等待入库 / stopping devices, waiting until all is stored"):
             self._supervisor.stop("simulate")
             self._supervisor.stop("connect")
-            book = wait_settled(self.config, DRAIN_S, look=self._look)
+            book = wait_until(self.config, settled, DRAIN_S, look=self._look)
         if as_json:
             sys.stdout.write(json.dumps({"ledger": book.as_dict()}, ensure_ascii=False) + "\n")
         else:

@@ -102,15 +102,22 @@ def balance(snapshot: Snapshot, seen: Scan, since: int | None = None) -> Book:
     return Book(by, seen.states_behind)
 
 
-def wait_settled(config: Config, timeout_s: float, *, look: Callable[[], None] = lambda: None) -> Book:
-    """Read the ledger until nothing is under way, or for ``timeout_s``; gives the last one read.
+def settled(book: Book) -> bool:
+    """Whether nothing of a book is under way any more."""
+    return book.settled
+
+
+def wait_until(
+    config: Config, done: Callable[[Book], bool], timeout_s: float, *, look: Callable[[], None] = lambda: None
+) -> Book:
+    """Read the ledger until it is ``done``, or for ``timeout_s``; gives the last one read.
 
     ``look`` is called often meanwhile, to keep processes running.
     """
     deadline = time.monotonic() + timeout_s
     while True:
         book = read(config)
-        if book.settled or time.monotonic() > deadline:
+        if done(book) or time.monotonic() > deadline:
             return book
         again = time.monotonic() + LOOK_EVERY_S
         while time.monotonic() < again:

@@ -110,11 +110,25 @@ def simulate(config: Config, seed: int) -> None:
 
 
 def migrate(config: Config) -> list[str]:
-    """Create topics and bring the database up to this release; gives what was done."""
+    """Create topics, bring the database up to this release and make the first user; gives what was done."""
     from cityops.topics import ensure_topics
     from storage.migrate import migrate as migrate_database
 
     url = settings.database_url(config)
     made = ensure_topics(config.kafka.bootstrap, config.kafka.partitions)
     ran = migrate_database(url, config.database.schema)
-    return [*(f"topic {name}" for name in made), *(f"migration {name}" for name in ran)]
+    password = asyncio.run(first_account(config))
+    account = [] if password is None else [f"user admin, password {password} (shown once; change it)"]
+    return [*(f"topic {name}" for name in made), *(f"migration {name}" for name in ran), *account]
+
+
+async def first_account(config: Config) -> str | None:
+    """Give the password of the first user, made where there is none yet; None where there is one."""
+    from storage.accounts import ensure_admin
+    from storage.connect import create_pool
+
+    pool = await create_pool(config.database.url, config.database.schema, size=1)
+    try:
+        return await ensure_admin(pool, now())
+    finally:
+        await pool.close()

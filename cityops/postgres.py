@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pwd
 import shutil
 import signal
-import stat
-import subprocess
 import time
 from pathlib import Path
 
@@ -16,12 +13,11 @@ import psycopg
 
 from cityops.place import Place
 from cityops.process import Process
+from cityops.unprivileged import Way, choose
 from schemas.errors import Fatal
 
 USER = "cityops"
 DATABASE = "cityops"
-SYSTEM_USER = "pgserver"
-"""PostgreSQL refuses to run as root; started by root it runs as this user, created when absent."""
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -64,13 +60,11 @@ class Postgres:
         self.cluster = self._folder / "cluster"
         self._password = place.secret("postgres")
         self.port = place.port("postgres")
-        self._user = SYSTEM_USER if os.geteuid() == 0 else None
         self.process = Process(
             "postgres",
             [],
             run=place.run,
             logs=place.logs,
-            user=self._user,
             stop_signal=signal.SIGINT,  # fast: open transactions are rolled back
             death_signal=signal.SIGINT,
         )
@@ -88,34 +82,34 @@ class Postgres:
         self.process.end_leftover(str(self.cluster))
         self._folder.mkdir(parents=True, exist_ok=True)
         programs = binaries()
-        if self._user is not None:
-            _own(self._folder, self._user, programs)
+        way = choose(self._folder, programs / "postgres")
+        self.process.user, self.process.enter = way.user, way.enter
         if not (self.cluster / "PG_VERSION").exists():
-            self._initdb(programs)
+            self._initdb(programs, way)
         options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
         self.process.argv = [str(programs / "postgres"), "-D", str(self.cluster), "-p", str(self.port), *options]
 
-    def _initdb(self, programs: Path) -> None:
+    def _initdb(self, programs: Path, way: Way) -> None:
         shutil.rmtree(self.cluster, ignore_errors=True)  # what a start killed half way left
         password = self._folder / "initial-password"
         password.unlink(missing_ok=True)
         with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(self._password)
-        if self._user is not None:
-            shutil.chown(password, self._user)
-        command = [str(programs / "initdb"), "-D", str(self.cluster), "-U", USER, f"--pwfile={password}", "--auth=scram-sha-256"]
+        if way.user is not None:
+            shutil.chown(password, way.user)
+        command = [
+            str(programs / "initdb"),
+            "-D",
+            str(self.cluster),
+            "-U",
+            USER,
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--no-sync",
+        ]
         command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         try:
-            done = subprocess.run(  # noqa: S603
-                command,
-                user=self._user,
-                group=self._user,
-                cwd=self._folder,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
+            done = way.run(command, self._folder)
         finally:
             password.unlink(missing_ok=True)
         if done.returncode:
@@ -148,22 +142,3 @@ class Postgres:
     def stop(self) -> None:
         """Stop the server cleanly, at the latest after 30 s."""
         self.process.stop(30.0)
-
-
-def _own(folder: Path, user: str, programs: Path) -> None:
-    """Give the folder to the user and let it pass through the folders above it and above the programs."""
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        command = ["useradd", "--system", "--shell", "/usr/sbin/nologin", user]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode:
-            words = done.stderr.strip()
-            msg = f"PostgreSQL cannot run as root, and user {user!r} could not be created: {words}; run as another user"
-            raise Fatal(msg) from None
-    shutil.chown(folder, user, user)
-    for start in (folder, programs):
-        for above in start.parents:
-            mode = above.stat().st_mode
-            if not mode & stat.S_IXOTH:
-                above.chmod(mode | stat.S_IXOTH)

@@ -37,7 +37,6 @@ class Process:
         run: Path,
         logs: Path,
         env: Mapping[str, str] | None = None,
-        user: str | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
@@ -46,7 +45,10 @@ class Process:
         self.log = logs / f"{name}.log"
         self.pid_file = run / f"{name}.pid"
         self._env = None if env is None else dict(env)
-        self._user = user
+        self.user: str | None = None
+        """System user to run as; our own while absent."""
+        self.enter: Callable[[], None] | None = None
+        """Step of the child before it runs the program."""
         self._stop_signal = stop_signal
         self._death_signal = death_signal
         self._child: subprocess.Popen[bytes] | None = None
@@ -67,11 +69,11 @@ class Process:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env=self._env,
-                    user=self._user,
-                    group=self._user,
-                    extra_groups=[] if self._user else None,
+                    user=self.user,
+                    group=self.user,
+                    extra_groups=[] if self.user else None,
                     start_new_session=True,
-                    preexec_fn=_dies_with_parent(self._death_signal),  # noqa: PLW1509 - only a system call, no lock is taken
+                    preexec_fn=_before(self.enter, self._death_signal),  # noqa: PLW1509 - only system calls, no lock is taken
                 )
             except OSError as error:
                 msg = f"cannot run {self.argv[0]}: {error.strerror}"
@@ -131,12 +133,15 @@ class Process:
                 self.log.replace(self.log.with_suffix(".log.1"))
 
 
-def _dies_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+def _before(enter: Callable[[], None] | None, number: signal.Signals) -> Callable[[], None] | None:
+    """Give the child's steps before it runs the program; the death signal comes last, a change of user would clear it."""
     if _LIBC is None:
-        return None
+        return enter
     parent, libc = os.getpid(), _LIBC
 
     def arrange() -> None:
+        if enter is not None:
+            enter()
         libc.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
         if os.getppid() != parent:  # the parent died before the line above
             os._exit(1)

@@ -1,4 +1,4 @@
-"""Reference pages that follow from connectors, rule packs and the life of an alert."""
+"""Generated files that follow from connectors, rule packs, the life of an alert and data grades."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from cityops.reader import reader_sql
 from connectors._api import manifest, registry
 from connectors._api.manifest import Manifest, Setting
 from connectors._host.options import BY_TRANSPORT
@@ -34,6 +35,7 @@ def files() -> dict[str, str]:
         "docs/reference/connectors.md": connectors_md(),
         "docs/reference/rules.md": rules_md(rules_of(Config()).values()),
         "docs/reference/alerts.md": alerts_md(),
+        "grafana/reader.sql": reader_sql(),
     }
     for name, folder in own_connectors().items():
         readme = folder / "README.md"

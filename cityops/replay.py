@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import uvloop
@@ -19,13 +19,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cityops import settings
 from cityops.decode import pairs
 from cityops.embedded import Embedded
-from cityops.ledger import Book, read, table, wait_settled
+from cityops.ledger import Book, read, table, wait_until
 from cityops.parts import new_run, now
 from cityops.place import Place
 from cityops.shown import show as print_table
 from cityops.supervisor import Supervisor
 from schemas.config import Config
 from schemas.errors import Fatal
+
+if TYPE_CHECKING:
+    from connectors._host.replay import ReplayResult
 
 SETTLE_S = 600.0
 LANES = ("live", "late", "backfill")
@@ -60,12 +63,18 @@ def run(job: Job, *, as_json: bool, config: Path | None, data_dir: Path | None) 
     table_of = tables(found if config else None, job.connector, job.given)
     with system(found, Path(found.data_dir)) as (there, look):
         running = msgspec.structs.replace(there, connectors=table_of)
-        before = read(running)
-        packets = play(running, job)
-        book = wait_settled(running, SETTLE_S, look=look)
-    mine = book.of(job.instance).minus(before.of(job.instance))
-    show(mine, job, packets, as_json=as_json)
-    return 0 if mine.balances and book.settled else 1
+        before = read(running).of(job.instance)
+        result = play(running, job)
+        expected = sum(result.received.values())
+
+        def stored(book: Book) -> bool:
+            """Whether everything sent has arrived, whatever else the system is busy with."""
+            added = book.of(job.instance).minus(before)
+            return added.whole.received >= expected and added.whole.in_flight == 0
+
+        mine = wait_until(running, stored, SETTLE_S, look=look).of(job.instance).minus(before)
+    show(mine, job, result.packets, as_json=as_json)
+    return 0 if mine.balances and mine.whole.received == expected else 1
 
 
 def tables(given: Config | None, connector: str, options: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -88,14 +97,14 @@ def tables(given: Config | None, connector: str, options: Sequence[str]) -> dict
     return {connector: {**found, "type": connector}}
 
 
-def play(config: Config, job: Job) -> int:
-    """Send every packet, showing how far it is; gives their number."""
+def play(config: Config, job: Job) -> ReplayResult:
+    """Send every packet, showing how far it is."""
     from connectors._host.replay import replay
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(f"回放 / replay {job.path.name}", total=None)
-        result = uvloop.run(
+        return uvloop.run(
             replay(
                 config,
                 job.path,
@@ -107,7 +116,6 @@ def play(config: Config, job: Job) -> int:
                 lane=job.lane,  # type: ignore[arg-type] # checked against LANES by the caller
             )
         )
-    return result.packets
 
 
 def show(book: Book, job: Job, packets: int, *, as_json: bool) -> None:

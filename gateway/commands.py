@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import structlog
@@ -53,7 +54,15 @@ class KafkaOutbox:
                 ANSWER_S,
             )
         except (KafkaError, OSError, TimeoutError) as error:
+            await self.close()  # a producer that met a fault may stay broken; the next command makes a new one
             msg = f"Kafka did not take the command: {str(error) or type(error).__name__}"
+            raise Retry(msg) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # aiokafka lets the cancelled requests of a lost connection out.
+            msg = "Kafka did not take the command: connection lost"
             raise Retry(msg) from error
 
     async def _connected(self) -> Any:
@@ -71,9 +80,11 @@ class KafkaOutbox:
             return self._producer
 
     async def close(self) -> None:
-        """Flush and disconnect."""
-        if self._producer is not None:
-            await self._producer.stop()
+        """Flush for a moment and disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), 2.0)
 
 
 class Commander:

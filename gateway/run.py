@@ -194,6 +194,7 @@ async def _serve(server: Server, jobs: list[asyncio.Task[None]], stop: asyncio.E
         await asyncio.wait([serving, stopping, *jobs], return_when=asyncio.FIRST_COMPLETED)
         for job in (*jobs, serving):
             if job.done():
+                log.warning("a part of the gateway ended", part=job.get_name())
                 job.result()
     finally:
         server.should_exit = True

@@ -32,7 +32,7 @@ FINDINGS = Counter("cityops_findings", "Findings, by rule and state.", ["rule", 
 ALERTS_OPEN = Gauge("cityops_alerts_open", "Alerts not resolved, by severity and status.", ["severity", "status"])
 
 STORE_ROWS = Counter("cityops_store_rows", "Rows written to the database.", ["kind"])
-STORE_SECONDS = Histogram("cityops_store_commit_seconds", "Time of one database transaction.", buckets=SECONDS)
+STORE_SECONDS = Histogram("cityops_store_commit_seconds", "Time of one database transaction.", ["agent"], buckets=SECONDS)
 STORE_RETRIES = Counter("cityops_store_retries", "Transactions tried again after a passing fault.")
 
 GATEWAY_CLIENTS = Gauge("cityops_gateway_clients", "Open websockets.")

@@ -55,7 +55,7 @@ class Writer:
         to them, else ``ValueError``. Refused input and windows need none. ``totals`` are states of connectors.
         Raises ``Fenced`` when another owner has committed since ``expected``, ``Retry`` for faults that pass.
         """
-        with passing_faults(), metrics.STORE_SECONDS.time():
+        with passing_faults(), metrics.STORE_SECONDS.labels(agent).time():
             async with self._pool.acquire() as connection, connection.transaction():
                 await checkpoints.save(
                     connection,

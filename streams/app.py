@@ -27,7 +27,7 @@ from schemas.config import Config
 from schemas.errors import Retry
 from storage import checkpoints
 from storage.checkpoints import Fenced
-from storage.connect import PASSING
+from storage.connect import passing_faults
 from streams.assignor import CopartitionAssignor
 from streams.task import TP, Outcome, Record, Task
 
@@ -81,7 +81,6 @@ class Slot:
         self.task = task
         self.stored = checkpoint.next_offset
         self.position = checkpoint.replay_from if checkpoint.replay_from is not None else (checkpoint.next_offset or 0)
-        self.replay_from = checkpoint.replay_from
         self.sought = 0.0
         task.restore(checkpoint)
 
@@ -137,7 +136,8 @@ class Agent:
                 with metrics.STREAM_BATCH_SECONDS.labels(self.name).time():
                     await self._take(events)
                 for event in events:
-                    event.ack()
+                    if event.message.generation_id == self._generation:
+                        event.ack()
                 self.busy_since, self.last_batch = None, time.monotonic()
         except asyncio.CancelledError as error:
             if self._app.should_stop:
@@ -230,10 +230,8 @@ class Agent:
             log.warning("another owner is ahead; reloading", agent=self.name, detail=str(fenced))
             await self._start_over(self._generation)
             return
-        for tp, (outcome, next_offset) in outcomes.items():
-            slot = self._slots[tp]
-            slot.stored = next_offset
-            slot.replay_from = outcome.replay_from
+        for tp, (_, next_offset) in outcomes.items():
+            self._slots[tp].stored = next_offset
             metrics.STREAM_FRAMES.labels(self.name, tp[0]).inc()
 
     async def _send(self, output: Any) -> Any:
@@ -242,38 +240,42 @@ class Agent:
         )
 
     async def _save(self, outcomes: dict[TP, tuple[Outcome, int]]) -> None:
-        """Write all partitions of a batch in one transaction; each checkpoint goes first and locks its row."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            for tp, (outcome, next_offset) in outcomes.items():
-                await checkpoints.save(
-                    connection,
-                    self.name,
-                    *tp,
-                    expected=self._slots[tp].stored,
-                    next_offset=next_offset,
-                    replay_from=next_offset if outcome.replay_from is None else outcome.replay_from,
-                    marks=outcome.marks,
-                    state=outcome.state,
-                )
-                if outcome.write is not None:
-                    await outcome.write(connection)
+        """Write all partitions of a batch in one transaction, in order, each checkpoint first: it locks its row."""
+        timer = metrics.STORE_SECONDS.labels(self.name).time()
+        with timer:
+            async with self._pool.acquire() as connection, connection.transaction():
+                for tp, (outcome, next_offset) in sorted(outcomes.items(), key=lambda item: item[0]):
+                    await self._save_one(connection, tp, outcome, next_offset)
+
+    async def _save_one(self, connection: Any, tp: TP, outcome: Outcome, next_offset: int) -> None:
+        await checkpoints.save(
+            connection,
+            self.name,
+            *tp,
+            expected=self._slots[tp].stored,
+            next_offset=next_offset,
+            replay_from=next_offset if outcome.replay_from is None else outcome.replay_from,
+            marks=outcome.marks,
+            state=outcome.state,
+        )
+        if outcome.write is not None:
+            await outcome.write(connection)
 
     async def _patiently(self, what: str, attempt: Callable[[], Any]) -> Any:
         """Repeat an attempt for ever while its fault is a passing one, with a growing pause up to 5 s."""
-        pause, self.waits_for = 0.1, what
+        pause = 0.1
         while True:
+            self.waits_for = what
             try:
-                return await attempt()
-            except PASSING as error:
-                metrics.STORE_RETRIES.inc()
-                log.warning("waiting", agent=self.name, what=what, error=repr(error), pause_s=pause)
+                with passing_faults():
+                    return await attempt()
             except Retry as error:
                 metrics.STORE_RETRIES.inc()
                 log.warning("waiting", agent=self.name, what=what, error=str(error), pause_s=pause)
             finally:
                 self.waits_for = ""
             await asyncio.sleep(pause)
-            pause, self.waits_for = min(5.0, pause * 2), what
+            pause = min(5.0, pause * 2)
 
     async def pass_time(self, now: int) -> None:
         """Adopt idle partitions and let time pass on them; called every second between batches."""
@@ -306,7 +308,7 @@ class Agent:
 def _record(message: Any) -> Record:
     headers = message.headers
     pairs = list(headers.items()) if isinstance(headers, dict) else list(headers or ())
-    return Record(message.topic, message.partition, message.offset, message.value, pairs)
+    return Record(message.topic, message.partition, message.offset, message.value, pairs, int(message.timestamp * 1e6))
 
 
 async def make_producer(bootstrap: str) -> AIOKafkaProducer:

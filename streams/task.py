@@ -24,6 +24,8 @@ class Record:
     offset: int
     value: bytes
     headers: Headers
+    produced_at: int = 0
+    """When it was produced, in microseconds UTC."""
 
 
 @dataclass(frozen=True, slots=True)

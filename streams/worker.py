@@ -20,7 +20,7 @@ from schemas.config import Config
 from schemas.errors import Fatal, Retry
 from schemas.rules import Rule
 from schemas.rules import load as load_rules
-from storage import alerts_store, zones
+from storage import alerts_store, maintenance, zones
 from storage.connect import create_pool
 from streams.agents.alerts import AlertsTask, Book
 from streams.agents.clean import CleanTask
@@ -37,6 +37,7 @@ KEEP_RESOLVED_US = 24 * 3_600_000_000
 STUCK = 71
 """Exit status of the watchdog."""
 STUCK_S = 60.0
+MAINTENANCE_S = 3600.0
 LOOP_LATE_S = 10.0
 
 
@@ -67,6 +68,8 @@ class Worker:
             agent.attach(self.app, self.parts)
         self.app.timer(1.0)(self._tick)
         self.app.timer(0.5)(self._heartbeat)
+        if store and slot == 0:
+            self.app.timer(MAINTENANCE_S)(self._maintain)
 
     def _agent(self, name: str) -> Agent:
         within, batch = self._config.stream.flush_ms / 1000, self._config.stream.batch_frames
@@ -118,6 +121,17 @@ class Worker:
     async def _tick(self, *_: Any) -> None:
         for agent in self.agents:
             await agent.pass_time(self._clock())
+
+    async def _maintain(self, *_: Any) -> None:
+        """Drop what is past its retention and index closed chunks; a fault that passes is left to the next time."""
+        pool, _producer = await self.parts()
+        try:
+            await maintenance.retain(pool, now=self._clock())
+            await maintenance.index_closed(pool, now=self._clock())
+        except Retry as error:
+            log.warning("maintenance postponed", error=str(error))
+        except Exception as error:  # noqa: BLE001 - an exception leaving a timer would unwind the worker
+            fatal("maintenance", error)
 
     async def _heartbeat(self, *_: Any) -> None:
         self.beat = time.monotonic()

@@ -85,6 +85,8 @@ class FrameProducer:
         self._direct = spool.empty
         self._untouched = True
         """No write to the spool was begun since it was last read."""
+        self._draining = False
+        """Whether Kafka took frames from the spool when last asked."""
         self._disk = ThreadPoolExecutor(1, "spool")
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -150,8 +152,9 @@ class FrameProducer:
 
         Frames must not be submitted afterwards.
         """
+        hopeless = not self._direct and not self._draining
         try:
-            async with asyncio.timeout(grace_s):
+            async with asyncio.timeout(min(grace_s, 1.0) if hopeless else grace_s):
                 await self.settled()
         except TimeoutError:
             if self._direct:
@@ -277,6 +280,7 @@ class FrameProducer:
             done = await self._send_stored(records)
             await loop.run_in_executor(self._disk, self._spool.drop, done)
             self._room.set()
+            self._draining = done > 0
             if done < len(records):
                 await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = 0.2 if done else min(pause * 2, 5.0)

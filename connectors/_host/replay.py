@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -180,11 +181,11 @@ async def _play_http(
     progress: Progress,
 ) -> int:
     """Serve the recording on the loopback and have the poller ask there whatever its session wants."""
+    shelf = Shelf(listing(path))
     if "url" in connector.manifest.settings:
-        table = {**table, "url": table.get("url") or "http://127.0.0.1/recording"}
+        table = {**table, "url": shelf.origin}
     options, settings = split(connector, table, f"connectors.{connector.type}")
     assert isinstance(options, HttpPollOptions)
-    shelf = Shelf(listing(path))
     async with shelf.serve() as base:
         fetcher = Fetcher(options, ["127.0.0.1"])
 
@@ -227,6 +228,13 @@ class Shelf:
         self.named = "gbfs" in self._by_name
         self.count = len(files)
         self.served = 0
+
+    @property
+    def origin(self) -> str:
+        """An address on the host that the recorded discovery file names, as if it came from there."""
+        text = self._by_name["gbfs"].read_text(encoding="utf-8", errors="replace") if self.named else ""
+        found = re.search(r"https?://[^/\"]+", text.replace("\\/", "/"))
+        return f"{found[0] if found else 'http://127.0.0.1'}/gbfs.json"
 
     @property
     def more(self) -> bool:

@@ -111,8 +111,12 @@ class Spool:
         self._ends: list[Position] = []
         self._fd: int | None = None
         self._lock = self._lock_folder()
-        self._head = self._read_pointer()
-        self._segments = self._find_segments()
+        try:
+            self._head = self._read_pointer()
+            self._segments = self._find_segments()
+        except BaseException:
+            os.close(self._lock)
+            raise
         self._next = max([self._head[0], 1, *(s.number + 1 for s in self._segments)])
         if self._segments:
             self._head = max(self._head, (self._segments[0].number, 0))

@@ -277,10 +277,9 @@ class TcpServer:
         CONNECTOR_CONNECTIONS.labels(self.intake.name).set(len(self.connections))
         try:
             await connection.serve()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # not raised again: asyncio's own callback of this task cannot bear it
             if self._server is not None and self._server.is_serving():
                 connection.abort()
-                raise
         except BaseException:
             connection.abort()
             raise

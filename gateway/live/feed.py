@@ -79,8 +79,12 @@ class Feed:
                 await self._read(consumer)
             except PASSING as error:
                 log.warning("kafka is away", error=str(error) or type(error).__name__, retry_s=pause)
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                log.warning("kafka is away", error="connection lost while a request was under way", retry_s=pause)
             finally:
-                await consumer.stop()
+                await _stop(consumer)
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_S[1])
 
@@ -152,3 +156,19 @@ class Feed:
             header = frame.decode_header(record.headers)
             if header.kind in LAYERS and header.lane != "backfill":
                 self._hub.state.apply(header.kind, frame.decode(record.value, header))
+
+
+async def _stop(consumer: Any) -> None:
+    try:
+        await asyncio.wait_for(consumer.stop(), PATIENCE_S)
+    except asyncio.CancelledError:
+        if _is_cancelled():
+            raise
+    except PASSING as error:
+        log.warning("consumer did not stop in order", error=str(error) or type(error).__name__)
+
+
+def _is_cancelled() -> bool:
+    """Say whether somebody asked this task to end; aiokafka also lets cancelled requests of a lost connection out."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -35,6 +35,7 @@ BUSY_BY: Final = {"taxi_position": "occupied", "bike_vehicle": "is_reserved"}
 TOTAL_BY: Final = {"bike_station": "capacity"}
 LABELS: Final = ("line", "name", "plate")
 """Fields that, where present, tell people which source it is."""
+NAMELESS: Final = (None,) * len(LABELS)
 NOT_A_PLACE: Final = NO_FIX | JUMP
 
 
@@ -126,6 +127,8 @@ class Layer:
             batch.column(name).take(picked).to_pylist() if name in batch.schema.names else [None] * len(rows) for name in LABELS
         ]
         for slot, parts in zip(at.tolist(), zip(*columns, strict=True), strict=True):
+            if parts == self._parts[slot]:
+                continue
             known = tuple(new or old for new, old in zip(parts, self._parts[slot], strict=True))
             if known != self._parts[slot]:
                 self._parts[slot] = known
@@ -141,35 +144,33 @@ class Layer:
         get = self.slot_of.get
         found = [get(s, -1) for s in sources]
         if -1 in found:
-            for source in dict.fromkeys(s for s, slot in zip(sources, found, strict=True) if slot < 0):
-                self._admit(source, version, overlays.get((self.kind, source), 0))
+            self._admit(list(dict.fromkeys(s for s, slot in zip(sources, found, strict=True) if slot < 0)), version, overlays)
             found = [self.slot_of[s] for s in sources]
         return np.array(found, np.int64)
 
-    def _admit(self, source: str, version: int, overlay: int) -> None:
-        if self._free:
-            slot = self._free.pop()
-        else:
-            slot = self.size
-            self._reserve(slot + 1)
-            self.sources.append("")
-            self.labels.append("")
-            self.masked.append("")
-            self._parts.append(())
+    def _admit(self, sources: list[str], version: int, overlays: dict[tuple[str, str], int]) -> None:
+        slots = [self._free.pop() for _ in range(min(len(self._free), len(sources)))]
+        more = range(self.size, self.size + len(sources) - len(slots))
+        slots += more
+        self._reserve(self.size + len(more))
+        for values in (self.sources, self.labels, self.masked):
+            values.extend([""] * len(more))
+        self._parts.extend([NAMELESS] * len(more))
         for name in COLUMNS:
-            self[name][slot] = 0
-        self["heard"][slot] = np.iinfo(np.int64).min
-        self["value"][slot] = self["heading_cdeg"][slot] = NO_U16
-        self["overlay"][slot] = overlay
-        self["changed"][slot] = version
-        self.slot_of[source] = slot
-        self.sources[slot] = source
-        self._parts[slot] = (None,) * len(LABELS)
-        self._name(slot, version)
+            self[name][slots] = 0
+        self["heard"][slots] = np.iinfo(np.int64).min
+        self["value"][slots] = NO_U16
+        self["heading_cdeg"][slots] = NO_U16
+        self["changed"][slots] = version
+        self["named"][slots] = version
+        self["overlay"][slots] = [overlays.get((self.kind, source), 0) for source in sources]
+        for slot, source in zip(slots, sources, strict=True):
+            self.slot_of[source] = slot
+            self.sources[slot] = self.labels[slot] = self.masked[slot] = source
+            self._parts[slot] = NAMELESS
 
     def _reserve(self, size: int) -> None:
-        room = len(self._column["ts"])
-        if size > room:
+        while size > len(self._column["ts"]):
             for name, old in self._column.items():
                 self._column[name] = np.concatenate([old, np.zeros(len(old), old.dtype)])
         self.size = size

@@ -18,6 +18,8 @@ from schemas.messages import DELTA, NO_U16, REMOVE, SNAPSHOT
 Box = tuple[float, float, float, float]
 Part = bytes | str
 """A binary frame, or the JSON text of a message."""
+NAMES: Final = -2
+"""Stands where a key of the cache has the version sent; its part is the names of slots."""
 MARGIN: Final = 0.2
 """A viewport is served with this much of its width and height more on every side."""
 
@@ -79,6 +81,10 @@ class View:
         shared = cache.get((state.version, now // 1000))
         for number, cursor in self.cursors.items():
             layer = state.layers[number]
+            names = (number, NAMES, cursor.named, self.coarse)
+            if names not in shared:
+                shared[names] = self._names(layer, cursor)
+            parts += shared[names]
             if self.box is None:
                 key = (number, cursor.sent, cursor.named, self.coarse)
                 if key not in shared:
@@ -92,9 +98,9 @@ class View:
     def _whole(self, layer: Layer, cursor: Cursor, now: int) -> list[Part]:
         shown = layer.shown()
         if cursor.sent < 0:
-            return [*self._names(layer, cursor), self._pack(SNAPSHOT, layer, shown, now)]
+            return [self._pack(SNAPSHOT, layer, shown, now)]
         changed = layer["changed"] > cursor.sent
-        return [*self._names(layer, cursor), *self._difference(layer, changed & shown, changed & ~shown, now)]
+        return self._difference(layer, changed & shown, changed & ~shown, now)
 
     def _within(self, layer: Layer, cursor: Cursor, now: int, box: Box) -> list[Part]:
         west, south, east, north = (round(v * 1e6) for v in box)
@@ -104,11 +110,10 @@ class View:
         if cursor.shown is not None:
             before[: len(cursor.shown)] = cursor.shown
         cursor.shown = inside
-        names = self._names(layer, cursor)
         if cursor.sent < 0:
-            return [*names, self._pack(SNAPSHOT, layer, inside, now)]
+            return [self._pack(SNAPSHOT, layer, inside, now)]
         changed = layer["changed"] > cursor.sent
-        return [*names, *self._difference(layer, inside & (changed | ~before), before & ~inside, now)]
+        return self._difference(layer, inside & (changed | ~before), before & ~inside, now)
 
     def _difference(self, layer: Layer, new: NDArray[np.bool_], gone: NDArray[np.bool_], now: int) -> list[Part]:
         parts: list[Part] = []

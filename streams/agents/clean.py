@@ -160,7 +160,7 @@ class CleanTask:
     def _unreadable(self, record: Record, reject: Reject) -> Output:
         """A record that is no frame of this release: kept whole enough to see what it was."""
         where = f"{record.topic}/{record.partition}/{record.offset}"
-        seen_at = 0
+        seen_at = record.produced_at
         header = Header(
             kind="reject", stage="raw", fingerprint="", rows=1, ts_min=0, ts_max=0, seen_at=seen_at,
             connector="unknown", run=where, bucket=self._partition, seq=1, total=1,

@@ -31,6 +31,8 @@ from streams.task import Marks, Outcome, Output, Record
 log = structlog.get_logger()
 
 WINDOW_S = 60
+FRAME_ROWS = 5000
+"""Rows of a frame of windows, well below Kafka's message limit."""
 
 
 class KindState:
@@ -158,8 +160,10 @@ class WatchTask:
         return outcome
 
     def _emit(self, kind: str, closed: pa.RecordBatch, outcome: Outcome) -> None:
-        if closed.num_rows == 0:
-            return
+        for start in range(0, closed.num_rows, FRAME_ROWS):
+            outcome.outputs.append(self._window_frame(kind, closed.slice(start, FRAME_ROWS)))
+
+    def _window_frame(self, kind: str, closed: pa.RecordBatch) -> Output:
         ts = times(closed, "ts")
         header = Header(
             kind="window",
@@ -176,7 +180,7 @@ class WatchTask:
             total=0,
         )
         value, headers = encode_frame(closed, header)
-        outcome.outputs.append(Output(topics.WINDOWS, self._partition, value, headers))
+        return Output(topics.WINDOWS, self._partition, value, headers)
 
     def _finish(self, outcome: Outcome, findings: Sequence[Finding], touched: set[str]) -> None:
         for finding in findings:

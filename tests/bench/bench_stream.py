@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -140,4 +141,7 @@ def faust_rate(stack: Stack, records: int) -> float:
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
     )
-    return 1 / float(done.stdout.strip().splitlines()[-1])
+    found = re.search(r"cpu_per_record (\S+)", done.stdout)
+    if found is None:
+        raise RuntimeError(done.stdout[-500:] + done.stderr[-500:])
+    return 1 / float(found[1])

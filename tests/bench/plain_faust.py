@@ -16,7 +16,7 @@ BROKER, RECORDS = sys.argv[1], int(sys.argv[2])
 METRICS = ("speed", "occupancy")
 
 app = faust.App("bench-plain-faust", broker=f"kafka://{BROKER}", store="memory://", web_enabled=False, topic_partitions=1)
-readings = app.topic("bench-readings", value_type=dict, value_serializer="json", partitions=1)
+readings = app.topic("bench-readings", value_serializer="json", partitions=1)
 table: Any = app.Table("bench-aggregates", default=dict, partitions=1).tumbling(60.0, expires=120.0)
 seen = 0
 started = 0.0
@@ -41,7 +41,7 @@ async def aggregate(stream: Any) -> None:
         table[reading["source"]] = state
         seen += 1
         if seen == RECORDS:
-            print((time.process_time() - started) / (RECORDS - 1), flush=True)
+            os.write(1, f"\ncpu_per_record {(time.process_time() - started) / (RECORDS - 1)}\n".encode())
             os._exit(0)
 
 

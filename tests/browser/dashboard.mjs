@@ -24,6 +24,7 @@ const FLAGS = [
 ];
 const PATIENCE = 1000 * Number(given.patience);
 const id = (name) => `[data-testid="${name}"]`;
+given.url = given.url.replace(/\/+$/, '');
 const host = new URL(given.url).host;
 const report = { steps: [], problems: [], requests: 0 };
 

@@ -22,7 +22,6 @@ pytestmark = pytest.mark.browser
 
 REPO = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("dashboard.mjs")
-READY_S = 240
 RUN_S = 900
 
 
@@ -80,13 +79,15 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
         except subprocess.TimeoutExpired:
             demo.kill()
             demo.wait()
+        if demo.stdout is not None:
+            demo.stdout.close()
 
 
 def _ready(demo: subprocess.Popen[str], log: Path) -> City:
     assert demo.stdout is not None
     for line in demo.stdout:
         if line.startswith("{") and "ready" in (told := json.loads(line)):
-            return City(**told["ready"])
+            return City(told["ready"]["url"].rstrip("/"), told["ready"]["user"], told["ready"]["password"])
     pytest.fail(f"the demo ended with {demo.wait()} before it was ready:\n{log.read_text(errors='replace')[-4000:]}")
 
 

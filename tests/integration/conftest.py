@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,16 +17,29 @@ from tests.integration.timescale import Unavailable
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """The session's broker and database server."""
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The session's broker and database server.
+
+    Their folder is none of pytest's: a second session of root's resets the rights of those, and the
+    database runs as another user.
+    """
     try:
-        with running(tmp_path_factory.mktemp("stack")) as found:
+        with (
+            tempfile.TemporaryDirectory(prefix="cityops-stack-", ignore_cleanup_errors=True) as folder,
+            running(_open(folder)) as found,
+        ):
             request.config.stash[REAL_PARTS].update(found.parts)
             yield found
     except Unavailable as error:
         if os.environ.get("REQUIRE_STACK") == "1":
             pytest.fail(f"REQUIRE_STACK=1, but: {error}")
         pytest.skip(f"no stack: {error}")
+
+
+def _open(folder: str) -> Path:
+    path = Path(folder)
+    path.chmod(0o755)
+    return path
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { NONE, label, number, t } from '../i18n';
 import { age, moment, stamp } from '../i18n/time';
 import { Lazy } from '../shell/lazy';
-import { ApiError, api, type FieldLabel } from '../live/api';
+import { ApiError, api, type FieldLabel, type RuleLabel } from '../live/api';
 import type { Action, Alert, AlertEvent } from '../live/protocol';
 import { board, boardVersion, catalog, mayAct, now, serverNow } from '../live/session';
 import { go, href, setParam } from '../shell/route';
@@ -182,8 +182,14 @@ export function fieldOf(alert: Alert, fields: FieldLabel[], ruleField: string | 
   );
 }
 
+/** The field a rule measures; bits of a flag field make no curve. */
+function measured(rule: RuleLabel | undefined): string | undefined {
+  const when = rule?.pack?.when;
+  return when?.type === 'bits' ? undefined : when?.field;
+}
+
 function historyOf(alert: Alert): Wanted | null {
-  const field = fieldOf(alert, catalog.value?.kinds[alert.kind]?.fields ?? [], ruleOf(alert)?.pack?.when?.field);
+  const field = fieldOf(alert, catalog.value?.kinds[alert.kind]?.fields ?? [], measured(ruleOf(alert)));
   if (!field) return null;
   const end = alert.cleared ?? alert.resolved_at;
   const until = end == null ? null : end / 1000 + AFTER_MS;

@@ -66,13 +66,13 @@ export function Row({ alert, selected }: { alert: Alert; selected: boolean }): p
           <span class="row-word">{t(alert.severity)}</span>
           {alert.category === 'data' && <span class="tag">{t('dataTag')}</span>}
           {alert.cleared != null && alert.status !== 'resolved' && <span class="tag">{t('clearedTag')}</span>}
-          <span class="row-source">{alert.source}</span>
           <span class="row-reason">{brief(alert)}</span>
+          <span class="row-source">{alert.source}</span>
         </span>
         {alert.status !== 'open' && <span class="row-age"><Ago at={alert.opened_at} /></span>}
       </button>
       {alert.status === 'open' && mayAct.value && (
-        <button type="button" class="row-ack" data-testid="ack-button" aria-label={`${t('ack')} ${title(alert)}`} onClick={() => ask(alert, 'acknowledge')}>
+        <button type="button" class="row-ack" data-testid="ack-button" aria-label={`${t('ackShort')}: ${title(alert)}`} onClick={() => ask(alert, 'acknowledge')}>
           {t('ackShort')}
         </button>
       )}

@@ -63,7 +63,7 @@ export interface RuleLabel {
   unit?: string | null;
   kinds?: string[];
   /** The rule as its pack declares it. */
-  pack?: { when?: { field?: string } } | null;
+  pack?: { when?: { type?: string; field?: string } } | null;
 }
 export interface Catalog {
   kinds: Record<string, KindLabel>;

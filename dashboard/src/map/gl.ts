@@ -114,7 +114,7 @@ export class GlPainter implements Painter {
         const layer = scene.layers[index];
         if (scene.off.has(index) || layer.size === 0) continue;
         const { glyph, staleS, goneS } = layer.traits;
-        const station = glyph === 'arrow' ? 1 : glyph === 'dot' ? 0.6 : 1.15;
+        const station = glyph === 'arrow' ? 1 : glyph === 'dot' ? 0.6 : 0.95;
         gl.bindVertexArray(this.upload(layer, view.nowMs).array);
         gl.uniform1f(at.now, (view.nowMs - layer.base) / 1000);
         gl.uniform1f(at.stale, staleS);

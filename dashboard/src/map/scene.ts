@@ -62,7 +62,7 @@ export const MARK_STATE: Record<Severity, number> = {
 /** Diameter in CSS pixels of normal and of urgent glyphs at that zoom. */
 export function glyphSizes(zoom: number, shown: number): [normal: number, urgent: number] {
   const near = Math.min(1, Math.max(0, (zoom - 9) / 4));
-  const crowded = shown > 8000 ? 4.5 : shown > 3000 ? 7.5 : 11;
+  const crowded = shown > 8000 ? 4.5 : shown > 3000 ? 7 : 9.5;
   const far = Math.min(1, Math.max(0.5, 0.6 + (zoom - 7.6) * 0.33));
   return [crowded * far + (16 - crowded) * near, 12 * far + 6 * near];
 }

@@ -90,16 +90,23 @@ function KpiAge({ kpi, stale }: { kpi: Kpi | undefined; stale: boolean }): preac
   );
 }
 
+/** Whether a department was ever heard from; cards of those that are not connected would only take room. */
+function isKnown(plan: CardPlan, byId: Map<string, Kpi>): boolean {
+  return [plan.main, ...plan.more].some((id) => byId.get(id)?.ageS != null);
+}
+
 export function Kpis(): preact.JSX.Element {
   const byId = new Map(kpis.value.map((k) => [k.id, k]));
   const planned = new Set(PLAN.flatMap((p) => [p.main, ...p.more]));
   const others = kpis.value
     .filter((k) => !planned.has(k.id) && !ELSEWHERE.has(k.id))
     .map((k): CardPlan => ({ title: 'kpis', main: k.id, more: [] }));
+  const all = [...PLAN, ...others];
+  const known = all.filter((plan) => isKnown(plan, byId));
   return (
     <section class="kpis" aria-label={t('kpis')} tabIndex={0}>
       <ul>
-        {[...PLAN, ...others].map((plan) => <Card key={plan.main} plan={plan} byId={byId} />)}
+        {(known.length > 0 ? known : all).map((plan) => <Card key={plan.main} plan={plan} byId={byId} />)}
       </ul>
     </section>
   );

@@ -19,7 +19,7 @@ from connectors._host.intake import Intake
 from connectors._host.options import HttpPollOptions
 from connectors._host.poll import SECOND, Fetched, Fetcher, Poller, PublicResolver, hosts_in
 from schemas.errors import Reject
-from tests.contract.test_connectors import TEMPLATE, with_session
+from tests.contract.test_connectors import with_session
 from tests.unit.host.fakes import FakeTime, bus, turn
 
 URL = "http://feed.example/a"
@@ -88,7 +88,12 @@ async def test_document_is_asked_when_its_session_wants_it() -> None:
 
 async def test_document_that_has_not_changed_is_asked_again_with_its_validators_and_not_decoded() -> None:
     tag = {"If-None-Match": '"1"'}
-    async with polling([Fetched(200, b"feed", tag), Fetched(304, None, tag), Fetched(304, None, tag)]) as (_, served, time, intake):
+    async with polling([Fetched(200, b"feed", tag), Fetched(304, None, tag), Fetched(304, None, tag)]) as (
+        _,
+        served,
+        time,
+        intake,
+    ):
         await time.advance(70)
         assert [v for _, v in served.asked] == [{}, tag, tag]
         assert intake.readings == 1
@@ -200,7 +205,10 @@ async def test_redirect_within_the_host_is_followed_and_off_it_is_not() -> None:
             await f.fetch(f"{base}/loop", {})
 
 
-@pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "file:///etc/passwd", "http://other.example/", "http://[::ffff:127.0.0.1]/", "nonsense"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://169.254.169.254/latest", "file:///etc/passwd", "http://other.example/", "http://[::ffff:127.0.0.1]/", "nonsense"],
+)
 async def test_host_that_no_setting_names_is_not_asked(url: str) -> None:
     async with fetcher() as f:
         with pytest.raises(Reject) as refused:
@@ -214,10 +222,11 @@ async def test_name_that_leads_to_a_private_address_is_not_asked() -> None:
 
 
 def test_hosts_are_those_of_all_urls_in_the_settings() -> None:
-    settings = {"url": "https://a.example/x", "more": ["http://b.example:8080/", "plain"], "table": {"k": "https://c.example"}, "n": 3}
+    settings = {
+        "url": "https://a.example/x",
+        "more": ["http://b.example:8080/", "plain"],
+        "table": {"k": "https://c.example"},
+        "n": 3,
+    }
     assert hosts_in(settings) == {"a.example", "b.example", "c.example"}
     assert hosts_in({}) == set()
-
-
-def test_template_is_no_polled_feed() -> None:
-    assert TEMPLATE.manifest.transport == "tcp"

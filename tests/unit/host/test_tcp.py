@@ -20,8 +20,8 @@ from connectors._host.options import TcpOptions
 from connectors._host.tcp import Allowance, TcpServer, address
 from connectors._template import encoder
 from schemas.errors import Fatal, Reject
-from tests.unit.host.fakes import START, bus
 from tests.contract.test_connectors import TEMPLATE, with_session
+from tests.unit.host.fakes import START, bus
 
 
 class Station:
@@ -66,7 +66,9 @@ class Site:
 async def site(connector: Any = TEMPLATE, settings: Settings | None = None, **options: Any) -> AsyncIterator[Site]:
     submitted: list[Frame] = []
     builder = FrameBuilder("c1", "run1", partitions=4, frame_rows=1000, flush_us=200_000)
-    intake = Intake("c1", builder, submitted.extend, lambda: START, max_unconfirmed=options.pop("max_unconfirmed", 1000), flush_s=60)
+    intake = Intake(
+        "c1", builder, submitted.extend, lambda: START, max_unconfirmed=options.pop("max_unconfirmed", 1000), flush_s=60
+    )
     server = TcpServer(
         connector,
         settings or connector.manifest.resolve({}, "test"),
@@ -112,7 +114,10 @@ async def test_reply_that_may_go_now_waits_for_an_earlier_durable_one_of_its_con
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(station.reader.read(1), 0.05)
         s.confirm()
-        assert [await station.reply() for _ in range(2)] == [encoder.acknowledgement(1), encoder.acknowledgement(2, accepted=False)]
+        assert [await station.reply() for _ in range(2)] == [
+            encoder.acknowledgement(1),
+            encoder.acknowledgement(2, accepted=False),
+        ]
 
 
 async def test_bad_packets_are_rejects_and_the_connection_lives() -> None:
@@ -270,7 +275,10 @@ def test_allowance_lets_a_second_through_at_once_and_then_slows() -> None:
     assert unlimited.spend(10**9, 10**9, 0.0) == 0.0
 
 
-@pytest.mark.parametrize(("text", "expected"), [("", ("127.0.0.1", 7000)), (":81", ("127.0.0.1", 81)), ("0.0.0.0:82", ("0.0.0.0", 82)), ("[::1]:83", ("::1", 83))])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", ("127.0.0.1", 7000)), (":81", ("127.0.0.1", 81)), ("0.0.0.0:82", ("0.0.0.0", 82)), ("[::1]:83", ("::1", 83))],
+)
 def test_address(text: str, expected: tuple[str, int]) -> None:
     assert address(text, 7000) == expected
 
@@ -284,7 +292,22 @@ def test_address_that_is_none_is_refused_with_an_example(text: str) -> None:
 async def test_tls(tmp_path: Path) -> None:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-keyout", key, "-out", cert],
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            key,
+            "-out",
+            cert,
+        ],
         check=True,
         capture_output=True,
     )
@@ -299,7 +322,8 @@ async def test_tls(tmp_path: Path) -> None:
 
 
 async def test_missing_certificate_is_named() -> None:
-    server = TcpServer(TEMPLATE, {}, TcpOptions(listen="127.0.0.1:0", tls_cert="/no/cert", tls_key="/no/key"), None, lambda: START)  # type: ignore[arg-type]
+    server = TcpServer(
+        TEMPLATE, {}, TcpOptions(listen="127.0.0.1:0", tls_cert="/no/cert", tls_key="/no/key"), None, lambda: START
+    )  # type: ignore[arg-type]
     with pytest.raises(Fatal, match="/no/cert"):
         await server.serve()
-

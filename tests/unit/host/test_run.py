@@ -1,0 +1,284 @@
+"""Instances run side by side and drain when they stop; decoding and replaying use the same parts."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from connectors._api import registry
+from connectors._api.manifest import Settings
+from connectors._api.session import Peer, Received, Request
+from connectors._host.decode import decode_packets
+from connectors._host.files import listing, recorded
+from connectors._host.replay import replay
+from connectors._host.run import new_run, run
+from connectors._template import encoder
+from schemas.config import Config, Connect
+from schemas.errors import Fatal
+from schemas.events import ConnectorState
+from tests.contract.test_connectors import TEMPLATE
+from tests.unit.host.fakes import START, MemoryKafka
+
+GOOD = encoder.report("S1", START, 7, {"PM10": 50.5})
+BAD = GOOD.replace(b"50.5", b"50.6")
+
+
+class Polled:
+    """A feed of one-line documents, asked for one after the other."""
+
+    def __init__(self, settings: Settings, peer: Peer) -> None:
+        self._url = settings["url"]
+        self._inner = TEMPLATE.make_session({"stations": [], "silence_s": 1.0}, peer)
+
+    def start(self, now: int) -> Received:
+        return Received(requests=[Request(self._url, now)])
+
+    def tick(self, now: int) -> Received:
+        return Received()
+
+    def receive(self, packet: bytes, seen_at: int, origin: str = "") -> Received:
+        again = [Request(origin, seen_at + 30_000_000)]
+        return msgspec.structs.replace(self._inner.receive(packet, seen_at), replies=(), requests=again)
+
+
+@pytest.fixture(autouse=True)
+def connectors(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The template under the names of three transports."""
+    url = msgspec.structs.replace(TEMPLATE.manifest.settings["stations"], type="str", default="")
+    polled = msgspec.structs.replace(TEMPLATE.manifest, transport="http_poll", settings={"url": url})
+    files = msgspec.structs.replace(TEMPLATE.manifest, transport="file")
+    known = {
+        "line": dataclasses.replace(TEMPLATE, type="line"),
+        "feed": dataclasses.replace(TEMPLATE, type="feed", manifest=polled, make_session=Polled, make_framing=None),
+        "lines": dataclasses.replace(TEMPLATE, type="lines", manifest=files),
+    }
+
+    def load(name: str) -> Any:
+        if name not in known:
+            raise Fatal(f"no connector {name!r}")
+        return known[name]
+
+    monkeypatch.setattr(registry, "load", load)
+    return known
+
+
+def config(folder: Path, **tables: dict[str, Any]) -> Config:
+    return Config(data_dir=str(folder), connectors=tables, connect=Connect(state_interval_s=0.05, flush_ms=20))
+
+
+def clock() -> int:
+    return START + time.monotonic_ns() // 1000
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def states(kafka: MemoryKafka, name: str) -> list[ConnectorState]:
+    return [
+        msgspec.json.decode(v, type=ConnectorState) for t, k, v in kafka.posts if (t, k) == ("connector-states", name.encode())
+    ]
+
+
+async def until(met: Any) -> None:
+    async with asyncio.timeout(15):
+        while not met():
+            await asyncio.sleep(0.01)
+
+
+async def test_run_serves_reports_and_drains(tmp_path: Path) -> None:
+    kafka, stop, port = MemoryKafka(), asyncio.Event(), free_port()
+    settings = config(tmp_path, line={"listen": f"127.0.0.1:{port}"}, twin={"type": "line", "listen": f"127.0.0.1:{port}"})
+    task = asyncio.create_task(run(settings, stop=stop, clock=clock, run_id="r1", transport=kafka))
+    await until(lambda: any(s.health == "idle" for s in states(kafka, "line") + states(kafka, "twin")))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GOOD + BAD)
+    assert await asyncio.wait_for(reader.readline(), 15) == encoder.acknowledgement(7)
+    kafka.gate.clear()
+    writer.write(GOOD)
+    await until(lambda: kafka.waiting)
+    stop.set()
+    await asyncio.sleep(0.05)
+    kafka.gate.set()
+    assert await asyncio.wait_for(reader.read(), 15) == encoder.acknowledgement(7)
+    await task
+    writer.close()
+    served = next(n for n in ("line", "twin") if states(kafka, n)[-1].readings)
+    other = "twin" if served == "line" else "line"
+    last = states(kafka, served)[-1]
+    assert (last.health, last.run, last.packets, last.readings, last.rejects) == ("down", "r1", 3, 2, 1)
+    assert {(t.kind, t.received, t.produced, t.spooled) for t in last.totals} == {("dust_station", 2, 2, 0), ("reject", 1, 1, 0)}
+    assert any(s.health == "down" and "in use" in s.detail for s in states(kafka, other))
+    assert {h.rows for headers in kafka.log.values() for h in headers} == {1}
+
+
+async def test_run_without_kafka_acknowledges_from_the_spool_and_the_next_run_sends_it(tmp_path: Path) -> None:
+    kafka, port = MemoryKafka(), free_port()
+    settings = config(tmp_path, line={"listen": f"127.0.0.1:{port}"})
+    kafka.away = True
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(settings, stop=stop, clock=clock, run_id="r1", transport=kafka))
+    for _ in range(500):
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            break
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.01)
+    writer.write(GOOD)
+    assert await asyncio.wait_for(reader.readline(), 15) == encoder.acknowledgement(7)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    writer.close()
+    kafka.away = False
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(settings, stop=stop, clock=clock, run_id="r2", transport=kafka))
+    await until(lambda: kafka.log)
+    stop.set()
+    await task
+    assert [(h.run, h.seq) for headers in kafka.log.values() for h in headers] == [("r1", 1)]
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"line": {"lisen": ":1"}}, "unknown setting 'lisen'"),
+        ({"line": {"max_per_ip": "many"}}, "max_per_ip"),
+        ({"x": {"type": "nope"}}, "nope"),
+        ({"x" * 65: {"type": "line"}}, "64"),
+    ],
+)
+async def test_a_broken_setting_stops_the_start(tmp_path: Path, tables: dict[str, Any], message: str) -> None:
+    with pytest.raises(Fatal, match=message):
+        await run(config(tmp_path, **tables), stop=asyncio.Event(), clock=lambda: START, transport=MemoryKafka())
+
+
+async def test_only_unknown_instance_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Fatal, match=r"'b'.*configured: a"):
+        await run(
+            config(tmp_path, a={"type": "line"}), stop=asyncio.Event(), clock=lambda: START, only=["b"], transport=MemoryKafka()
+        )
+
+
+def test_runs_sort_by_time_and_differ() -> None:
+    early, late = new_run(lambda: START), new_run(lambda: START + 1)
+    assert early < late
+    assert new_run(lambda: START) != early
+
+
+def test_decode_gives_a_dictionary_per_packet() -> None:
+    results = list(
+        decode_packets("line", {}, [(GOOD, ""), (GOOD.strip(), ""), (BAD, ""), (GOOD + GOOD, ""), (b"", "")], lambda: START)
+    )
+    assert [len(r["readings"]) for r in results] == [1, 1, 0, 1, 1, 0]
+    assert results[0]["message"]["station"] == "S1"
+    assert results[0]["replies"] == [encoder.acknowledgement(7).hex().upper()]
+    assert [r["reason"] for r in results[2]["rejects"]] == ["bad_checksum"]
+    assert [r["reason"] for r in results[5]["rejects"]] == ["bad_frame"]
+    msgspec.json.encode(results)
+
+
+def test_decode_takes_settings_as_text() -> None:
+    (result,) = decode_packets("line", {"stations": '["S2"]', "silence_s": "3"}, [(GOOD, "")], lambda: START)
+    assert [r["reason"] for r in result["rejects"]] == ["unregistered"]
+    with pytest.raises(Fatal, match="unknown setting 'x'"):
+        list(decode_packets("line", {"x": "1"}, [], lambda: START))
+    with pytest.raises(Fatal, match="no table"):
+        list(decode_packets("line", {"silence_s.a": "1"}, [], lambda: START))
+
+
+def recording(folder: Path) -> Path:
+    path = folder / "lines.jsonl"
+    path.write_text(
+        "\n".join(
+            [
+                f'{{"hex": "{GOOD.hex()}", "source": "x"}}',
+                f'{{"text": "{BAD.decode().strip()}"}}',
+                "",
+                f'{{"hex": "{GOOD.hex()}"}}',
+            ]
+        )
+    )
+    return path
+
+
+def test_recordings_of_all_forms_give_their_packets(tmp_path: Path) -> None:
+    assert list(recorded(recording(tmp_path))) == [GOOD, BAD, GOOD]
+    (tmp_path / "a.hex").write_text(GOOD.hex(" ") + "\n\n" + BAD.hex() + "\n")
+    assert list(recorded(tmp_path / "a.hex")) == [GOOD, BAD]
+    (tmp_path / "b.txt").write_bytes(GOOD.strip() + b"\n")
+    assert list(recorded(tmp_path / "b.txt")) == [GOOD]
+    (tmp_path / "c.bin").write_bytes(GOOD + BAD)
+    assert list(recorded(tmp_path / "c.bin")) == [GOOD + BAD]
+    (tmp_path / "d.hex").write_text("0g\n")
+    with pytest.raises(Fatal, match=r"d\.hex:1"):
+        list(recorded(tmp_path / "d.hex"))
+    with pytest.raises(Fatal, match="no such"):
+        listing(tmp_path / "none")
+
+
+@pytest.mark.parametrize("connector", ["line", "lines"])
+async def test_replay_sends_a_recording_through_the_connector(tmp_path: Path, connector: str) -> None:
+    kafka = MemoryKafka()
+    told: list[tuple[int, int]] = []
+    result = await replay(
+        config(tmp_path),
+        recording(tmp_path),
+        connector,
+        speed=0,
+        lane="backfill",
+        clock=clock,
+        progress=lambda done, total: told.append((done, total)),
+        run_id="r1",
+        transport=kafka,
+    )
+    assert (result.rejects, sum(result.received.values())) == (1, 3)
+    assert told[-1][0] == told[-1][1]
+    headers = [h for headers in kafka.log.values() for h in headers]
+    assert sum(h.rows for h in headers) == 3
+    assert {(h.connector, h.lane, h.run) for h in headers} == {(f"replay-{connector}", "backfill", "r1")}
+    (state,) = states(kafka, f"replay-{connector}")
+    assert sum(t.received for t in state.totals) == sum(t.produced for t in state.totals) == 3
+
+
+async def test_replay_of_a_polled_feed_serves_file_after_file(tmp_path: Path) -> None:
+    kafka = MemoryKafka()
+    folder = tmp_path / "feed"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.pb").write_bytes(f"S1,2026110100000{number},{number},PM10=5".encode())
+    (folder / "5.pb").write_bytes(b"no feed")
+    result = await replay(
+        config(tmp_path), folder, "feed", speed=float("inf"), clock=clock, progress=lambda *_: None, run_id="r1", transport=kafka
+    )
+    assert (result.packets, result.rejects, sum(result.received.values())) == (6, 1, 6)
+
+
+async def test_replay_waits_for_kafka_rather_than_ending_early(tmp_path: Path) -> None:
+    kafka = MemoryKafka()
+    kafka.away = True
+    task = asyncio.create_task(
+        replay(
+            config(tmp_path),
+            recording(tmp_path),
+            "line",
+            speed=0,
+            clock=clock,
+            progress=lambda *_: None,
+            run_id="r1",
+            transport=kafka,
+        )
+    )
+    await asyncio.sleep(0.6)
+    assert not task.done()
+    kafka.away = False
+    result = await asyncio.wait_for(task, 20)
+    assert sum(result.received.values()) == sum(h.rows for headers in kafka.log.values() for h in headers)
