@@ -180,7 +180,10 @@ async def _play_http(
     speed: float,
     progress: Progress,
 ) -> int:
-    """Serve the recording on the loopback and have the poller ask there whatever its session wants."""
+    """Serve the recording on the loopback and have the poller ask there whatever its session wants.
+
+    Documents of the settings' ``feeds`` that lie in the folder, and that its discovery file does not name, follow.
+    """
     shelf = Shelf(listing(path))
     if "url" in connector.manifest.settings:
         table = {**table, "url": shelf.origin}
@@ -195,6 +198,10 @@ async def _play_http(
         poller = Poller(connector, settings, options, intake, clock, fetch=fetch)
         try:
             await _poll_through(poller, shelf, intake, clock, speed, progress)
+            for name in [n for n in settings.get("feeds", ()) if shelf.named and shelf.left(n)]:
+                await intake.room()
+                await poller.poll(shelf.origin.replace("/gbfs.json", f"/{name}.json"))
+            progress(shelf.served, shelf.served)
         finally:
             await fetcher.close()
     return shelf.served
@@ -228,6 +235,7 @@ class Shelf:
         self.named = "gbfs" in self._by_name
         self.count = len(files)
         self.served = 0
+        self._given: set[Path] = set()
 
     @property
     def origin(self) -> str:
@@ -240,6 +248,11 @@ class Shelf:
     def more(self) -> bool:
         """Whether a file is left to serve."""
         return self.named or self.served < self.count
+
+    def left(self, name: str) -> bool:
+        """Whether a document of that name lies here and nobody asked for it."""
+        path = self._by_name.get(name)
+        return path is not None and path not in self._given
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
@@ -261,6 +274,7 @@ class Shelf:
         if path is None:
             return web.Response(status=404)
         self.served += 1
+        self._given.add(path)
         return web.Response(body=await asyncio.to_thread(path.read_bytes), content_type="application/octet-stream")
 
     def pick(self, name: str) -> Path | None:

@@ -222,6 +222,7 @@ async function connection(browser) {
   await becomes('stale');
   hold('a silent server is told within seconds', await page.locator(`${id('connection-banner')}.is-stale`).isVisible());
   await becomes('down');
+  await page.waitForSelector(`${id('kpi-card')}.is-stale`, { timeout: 5000 }).catch(() => undefined);
   const struck = await page.locator(`${id('kpi-card')}.is-stale`).count();
   hold('figures look old while the server is silent', struck > 0, `${struck} cards`);
   await axe(page, 'the page without a connection');

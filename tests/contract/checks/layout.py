@@ -71,20 +71,38 @@ def python_functions(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 SKIPPED = re.compile(r"//[^\n]*|/\*.*?\*/|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\"|`(?:\\.|[^`\\])*`", re.DOTALL)
-OPENING = re.compile(r"(?:\bfunction\b\s*(\w*)[^{;]*?|(?:\b(\w+)\s*[=:]\s*)?(?:async\s*)?\([^()]*\)[^=;{}]*=>\s*)\{")
+NAMED = re.compile(r"\bfunction\b\s*\*?\s*(\w*)\s*(?:<[^()]*>)?\(")
+ARROW = re.compile(r"=>\s*\{")
+SUITE = re.compile(r"\bdescribe(?:\.\w+)?\(")
+"""A group of tests is no function to read at once."""
 
 
 def script_functions(text: str) -> Iterator[tuple[str, int, int]]:
     """Give (name, first line, lines) of every TypeScript function with a body, by its braces."""
     bare = SKIPPED.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), text)
-    for match in OPENING.finditer(bare):
-        depth, end = 0, match.end() - 1
-        for end in range(match.end() - 1, len(bare)):
-            depth += {"{": 1, "}": -1}.get(bare[end], 0)
-            if depth == 0:
-                break
-        first = bare.count("\n", 0, match.start()) + 1
-        yield match[1] or match[2] or "=>", first, bare.count("\n", match.start(), end) + 1
+    for match in NAMED.finditer(bare):
+        body = bare.find("{", closing(bare, match.end() - 1, "()"))
+        if body >= 0:
+            yield match[1] or "function", *span(bare, match.start(), body)
+    for match in ARROW.finditer(bare):
+        line = bare[bare.rfind("\n", 0, match.start()) + 1 : match.start()]
+        if not SUITE.search(line):
+            yield line.strip()[:40] + " =>", *span(bare, match.start(), match.end() - 1)
+
+
+def span(text: str, start: int, body: int) -> tuple[int, int]:
+    """Give first line and number of lines of a function that starts at ``start`` and whose body opens at ``body``."""
+    return text.count("\n", 0, start) + 1, text.count("\n", start, closing(text, body, "{}")) + 1
+
+
+def closing(text: str, at: int, pair: str) -> int:
+    """Give where the bracket that opens at ``at`` closes."""
+    depth = 0
+    for end in range(at, len(text)):
+        depth += (text[end] == pair[0]) - (text[end] == pair[1])
+        if depth == 0:
+            return end
+    return len(text) - 1
 
 
 def name_complaints(name: str) -> list[str]:
