@@ -61,7 +61,7 @@ def all_topics() -> dict[str, Topic]:
             Topic(clean(domain), "frames", f"Readings checked and enriched: {kinds}.", ("clean",), ("watch", "store", "gateway")),
         ]
     found += [
-        Topic(WINDOWS, "frames", "Closed windows.", ("watch",), ("store", "gateway")),
+        Topic(WINDOWS, "frames", "Closed windows.", ("watch",), ("store",)),
         Topic(REJECTS, "frames", "Refused input with its reason.", ("connect", "clean"), ("store",)),
         Topic(FINDINGS, "json", "What a rule or detector found (events.Finding).", ("watch",), ("alerts",)),
         Topic(ALERT_COMMANDS, "json", "What a person asks of an alert (events.AlertCommand).", ("gateway",), ("alerts",)),

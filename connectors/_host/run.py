@@ -125,15 +125,20 @@ async def run(
         for task in (broken, stopping, *tasks):
             task.cancel()
         await asyncio.gather(broken, stopping, *tasks, return_exceptions=True)
-        for instance in instances:
-            instance.intake.flush()
-        await producer.close(DRAIN_S)
-        await asyncio.sleep(0)
-        await tell(instances, kafka, clock)
-        for instance in instances:
-            instance.close()
-        if isinstance(kafka, KafkaTransport):
-            await kafka.close()
+        await _drain(instances, producer, kafka, clock)
+
+
+async def _drain(instances: Sequence[Instance], producer: FrameProducer, transport: Transport, clock: Callable[[], int]) -> None:
+    """Bring what has been taken in to Kafka or the disk, send the replies owed for it, and tell the final totals."""
+    for instance in instances:
+        instance.intake.flush()
+    await producer.close(DRAIN_S)
+    await asyncio.sleep(0)
+    await tell(instances, transport, clock)
+    for instance in instances:
+        instance.close()
+    if isinstance(transport, KafkaTransport):
+        await transport.close()
 
 
 async def _until(stop: asyncio.Event) -> None:

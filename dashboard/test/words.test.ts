@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
+import { withGaps } from '../src/charts/gaps';
 import { sparkPaths } from '../src/charts/spark';
 import { settled, type Seen } from '../src/connectors/settle';
 import { en } from '../src/i18n/en';
@@ -92,6 +93,15 @@ describe('small curves', () => {
     expect(trends.get('x')?.value).toEqual([1, 2, null, 3, 4]);
     expect(sparkPaths(trends.get('x')!).line.match(/M/g)).toHaveLength(2);
     expect(sparkPaths({ at: [1], value: [1] }).line).toBe('');
+  });
+});
+
+describe('a history', () => {
+  it('shows silence as a gap only when it is longer than the time between reports', () => {
+    const heard = [null, null, 1, null, 2, null, null, null, null, 3, null, null, null, null].map((v, i) => [i * 10, v] as const);
+    expect(withGaps(heard, 30).map(([, v]) => v)).toEqual([1, 2, null, null, null, null, 3, null, null, null, null]);
+    expect(withGaps(heard, 1000).map(([, v]) => v)).toEqual([1, 2, 3]);
+    expect(withGaps([[0, null]], 30)).toEqual([]);
   });
 });
 

@@ -71,8 +71,8 @@ class Talk:
                 self.page.apply([part])
 
     async def until(self, what: Any) -> Any:
-        """Hear until ``what()`` gives something, within 30 s."""
-        async with asyncio.timeout(30):
+        """Hear until ``what()`` gives something, within a minute."""
+        async with asyncio.timeout(60):
             while not (found := what()):
                 await self.hear()
         return found
@@ -293,11 +293,9 @@ async def closed(wire: ClientConnection) -> int | None:
 
 
 async def test_the_websocket_door(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "RECHECK_S", 1.0)
     monkeypatch.setattr(socket, "HELLO_S", 0.5)
     async with running(gateway.config):
         duty = await gateway.log_in("li", "duty")
-        root = await gateway.log_in("root", "admin")
         for origin in ("http://evil.example", "null"):
             with pytest.raises(InvalidStatus) as refused:
                 async with gateway.open(duty, origin=origin):
@@ -327,6 +325,13 @@ async def test_the_websocket_door(gateway: Gateway, monkeypatch: pytest.MonkeyPa
             for _ in range(MESSAGES_PER_S + 5):
                 await talk.say(op="snapshot")
             assert await closed(talk.wire) == 4429
+
+
+async def test_limits_and_changes_of_role_reach_open_websockets(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "RECHECK_S", 1.0)
+    async with running(gateway.config):
+        duty = await gateway.log_in("li", "duty")
+        root = await gateway.log_in("root", "admin")
         wires = [await connect(f"ws://{gateway.place}/ws", additional_headers=cookie(duty), proxy=None) for _ in range(10)]
         for wire in wires:
             await wire.send('{"op":"hello","proto":1}')
@@ -382,17 +387,13 @@ async def test_the_broker_goes_away_and_comes_back(gateway: Gateway, stack: Stac
             kafka.start()  # in the main thread: it dies with the thread that started it
             await asyncio.to_thread(kafka.wait_ready)
             await gateway.readings("bus_position", bus("b2", 112.2))
-            async with asyncio.timeout(60):
-                while len(talk.page.shows()) < 2:
-                    await talk.hear()
+            await talk.until(lambda: len(talk.page.shows()) == 2)
             async with asyncio.timeout(30):
                 while (await duty.get("/readyz")).status_code != 200:
                     await asyncio.sleep(0.2)
 
 
 async def test_a_port_in_use_is_said(gateway: Gateway) -> None:
-    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", gateway.config.gateway.port)
-    async with server:
+    async with await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", gateway.config.gateway.port):
         with pytest.raises(Fatal, match="cannot serve at"):
-            async with running(gateway.config):
-                pass
+            await run(gateway.config, stop=asyncio.Event(), clock=now, build="b1")

@@ -189,7 +189,8 @@ function measured(rule: RuleLabel | undefined): string | undefined {
 }
 
 function historyOf(alert: Alert): Wanted | null {
-  const field = fieldOf(alert, catalog.value?.kinds[alert.kind]?.fields ?? [], measured(ruleOf(alert)));
+  const kind = catalog.value?.kinds[alert.kind];
+  const field = fieldOf(alert, kind?.fields ?? [], measured(ruleOf(alert)));
   if (!field) return null;
   const end = alert.cleared ?? alert.resolved_at;
   const until = end == null ? null : end / 1000 + AFTER_MS;
@@ -202,5 +203,6 @@ function historyOf(alert: Alert): Wanted | null {
     until: until !== null && until < serverNow() ? until : null,
     limit: alert.limit ?? null,
     limitUnit: alert.unit ?? '',
+    interval: kind?.interval_s ?? 60,
   };
 }

@@ -7,6 +7,7 @@ import { lang, number, shownAs, t } from '../i18n';
 import { hourMinute, stamp } from '../i18n/time';
 import { ApiError, api } from '../live/api';
 import { serverNow } from '../live/session';
+import { withGaps } from './gaps';
 
 const EVERY_MS = 20_000;
 const POINTS = 240;
@@ -24,6 +25,8 @@ export interface Wanted {
   until: number | null;
   limit: number | null;
   limitUnit: string;
+  /** Seconds between two reports of the source, as its kind expects. */
+  interval: number;
 }
 
 interface Series {
@@ -35,8 +38,9 @@ interface Series {
 
 async function load(w: Wanted): Promise<Series> {
   const until = w.until ?? serverNow();
-  const step = Math.max(5, Math.ceil((until - w.since) / 1000 / POINTS));
-  const { points, unit } = await api.history(w.kind, w.source, w.field, w.since, until, step);
+  const step = Math.max(5, Math.ceil((until - w.since) / 1000 / POINTS), Math.ceil(w.interval));
+  const { points: heard, unit } = await api.history(w.kind, w.source, w.field, w.since, until, step);
+  const points = withGaps(heard.map(([ts, mean]) => [ts, mean] as const), 3000 * Math.max(w.interval, step));
   const [shown, factor] = shownAs(unit, w.field);
   return {
     x: points.map(([ts]) => ts / 1000),

@@ -45,6 +45,8 @@ export interface FieldLabel {
   grade: string;
 }
 export interface KindLabel {
+  /** Seconds between two reports of a source. */
+  interval_s?: number;
   zh: string;
   en: string;
   fields: FieldLabel[];

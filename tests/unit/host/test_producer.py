@@ -230,14 +230,8 @@ async def test_any_schedule_of_faults_and_a_crash_gives_every_safe_frame_once_an
             made = current.send(2, SOURCES[:3])
             marks += [(("c1", f.header.run, f.topic, f.header.bucket), f.header.seq, safe_flag(f)) for f in made]
             await current.turn()
-        elif act in ("away", "back"):
-            kafka.away = act == "away"
-        elif act in ("hang", "go"):
-            kafka.gate.clear() if act == "hang" else kafka.gate.set()
-        elif act in ("lie", "honest"):
-            kafka.lying = act == "lie"
         else:
-            await current.time.advance(7 if act == "wait long" else 0.5)
+            await befall(current, act)
         if index == crash_at:
             await crash(current)
             run += 1
@@ -258,6 +252,21 @@ async def test_any_schedule_of_faults_and_a_crash_gives_every_safe_frame_once_an
     received, produced, spooled = last.counts()
     assert (received, produced, spooled) == (received, received, 0)
     assert await last.producer.close(0.0) == 0
+
+
+async def befall(current: City, act: str) -> None:
+    """Let a fault begin or end, or time pass."""
+    kafka = current.kafka
+    if act in ("away", "back"):
+        kafka.away = act == "away"
+    elif act in ("lie", "honest"):
+        kafka.lying = act == "lie"
+    elif act == "hang":
+        kafka.gate.clear()
+    elif act == "go":
+        kafka.gate.set()
+    else:
+        await current.time.advance(7 if act == "wait long" else 0.5)
 
 
 async def crash(made: City) -> None:
