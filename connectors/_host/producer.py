@@ -287,7 +287,7 @@ class FrameProducer:
 
     def _resume(self) -> None:
         """Go direct again: the spool was read to its end and nothing was or waits to be written since."""
-        if True:
+        if self._untouched and not self._held:
             log.info("frames go to Kafka directly")
             self._direct = True
             self._away.clear()

@@ -33,7 +33,7 @@ PACKAGE_HOSTS = [
 ]
 """Put together here, so that this file does not name them."""
 HOST = re.compile(r"(?<![\w@-])(?:[\w-]+\.)*(?:" + "|".join(map(re.escape, PACKAGE_HOSTS)) + r")(?![\w.-]*\w)")
-MACHINE = re.compile(r"(?<![\w.<>/{}*-])/(?:" + "|".join(["wo" + "rk", "ro" + "ot", "ho" + "me", "tm" + "p"]) + r")/\w")
+MACHINE = re.compile(r"(?<![\w.<>/{}*-])/(?:" + "|".join(["wo" + "rk", "ro" + "ot", "ho" + "me", "tm" + "p"]) + r")/[\w.]")
 LEFT_OVER = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 TABLE_PATH = re.compile(r"`([^`\s]+)`")
 
