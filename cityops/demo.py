@@ -85,6 +85,7 @@ class Demo:
             self._embedded.start()
         bootstrap, url = kafka or self._embedded.bootstrap, database or self._embedded.database_url
         self.config = settings.demo(self._place, bootstrap=bootstrap, database=url, port=self._port)
+        write_roads(self._place)
         with self._status("创建主题和数据表，启动各进程 / creating topics and tables, starting processes"):
             path = start_workers(self.config, self._place, self._embedded, self._supervisor)
             self._account = asyncio.run(ensure_account(self._place, self.config))
@@ -195,6 +196,13 @@ async def ensure_account(place: Place, config: Config) -> tuple[str, str]:
     if password is not None:
         place.remember("admin", password)
     return "admin", place.recall("admin") or "-"
+
+
+def write_roads(place: Place) -> None:
+    """Lay the roads that the simulated vehicles drive on where the page looks for a basemap's roads."""
+    from cityops.simulator.roads import roads_geojson
+
+    (place.root / "roads.geojson").write_text(json.dumps(roads_geojson(), ensure_ascii=False), encoding="utf-8")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
@@ -12,7 +12,7 @@ from connectors._api.session import Received
 from connectors._host.builder import Delivery, Frame, FrameBuilder
 from schemas.errors import Reject
 from schemas.metrics import CONNECTOR_PACKETS, CONNECTOR_READINGS, CONNECTOR_REJECTS
-from schemas.reading import Lane, kind_of
+from schemas.reading import Lane, Reading, kind_of
 
 log = structlog.get_logger()
 
@@ -83,6 +83,7 @@ class Intake:
         max_unconfirmed: int = 20_000,
         flush_s: float = 0.2,
         lane: Lane | None = None,
+        past_us: int | None = None,
     ) -> None:
         self.name = name
         self.builder = builder
@@ -96,6 +97,7 @@ class Intake:
         self._max_unconfirmed = max_unconfirmed
         self._flush_s = flush_s
         self._lane = lane
+        self._past_us = past_us
         self._room = asyncio.Event()
         self._room.set()
         self._timer: asyncio.TimerHandle | None = None
@@ -107,7 +109,8 @@ class Intake:
         rows = len(received.readings) + len(received.rejects)
         if rows:
             self._hold(rows, delivery)
-            self.builder.add(received.readings, lane, seen_at, delivery)
+            for own, readings in self._by_lane(received.readings, lane, seen_at):
+                self.builder.add(readings, own, seen_at, delivery)
             if received.rejects:
                 source = received.readings[0].source if received.readings else _host(address)
                 self.builder.refuse(received.rejects, source, packet, lane, seen_at, delivery)
@@ -117,6 +120,14 @@ class Intake:
             self._submit(self.builder.due(seen_at))
             self._arm()
         return delivery
+
+    def _by_lane(self, readings: Sequence[Reading], lane: Lane, seen_at: int) -> list[tuple[Lane, Sequence[Reading]]]:
+        """Move readings of a recording that are long past to the late lane, where they page nobody."""
+        if lane != "live" or self._past_us is None:
+            return [(lane, readings)]
+        bound = seen_at - self._past_us
+        past = [r for r in readings if r.ts < bound]
+        return [("live", [r for r in readings if r.ts >= bound]), ("late", past)] if past else [(lane, readings)]
 
     async def room(self) -> None:
         """Wait while too many rows are unconfirmed: whoever reads a socket or a feed waits here first."""

@@ -30,6 +30,8 @@ from schemas.events import ConnectorState
 from schemas.reading import Lane
 
 SECOND = 1_000_000
+PAST_US = 3600 * SECOND
+"""Readings of a recording older than this are late by nature; younger ones may still page."""
 Progress = Callable[[int, int], None]
 """Called with the packets sent so far and their number in all."""
 
@@ -61,7 +63,8 @@ async def replay(
 
     Settings come from the first configured instance of that connector, else its defaults; frames carry the
     instance name ``replay-<connector>``. ``speed`` scales the pauses a polled feed asks for (0 or infinity:
-    none); recordings of other transports carry no times and go as fast as the host takes them.
+    none); recordings of other transports carry no times and go as fast as the host takes them. Without ``lane``
+    each packet takes its session's, and readings from more than an hour ago the late one.
     """
     loaded = registry.load(connector)
     spool = open_spool(config, f"{config.connect.spool_dir}-replay")
@@ -71,7 +74,7 @@ async def replay(
         if isinstance(kafka, KafkaTransport):
             await kafka.open()
         producer.start()
-        intake = make_intake(config, f"replay-{connector}", run_id, producer, clock, lane=lane)
+        intake = make_intake(config, f"replay-{connector}", run_id, producer, clock, lane=lane, past_us=PAST_US)
         play = _play(loaded, _table(config, connector), path, intake, clock, speed, progress)
         packets = await _unless_broken(producer, _finish(play, intake, producer))
         await _tell(kafka, loaded, intake, clock)

@@ -53,14 +53,20 @@ def make_intake(
     *,
     max_unconfirmed: int = 20_000,
     lane: Lane | None = None,
+    past_us: int | None = None,
 ) -> Intake:
-    """Give the way from decoded packets of one instance to the producer."""
+    """Give the way from decoded packets of one instance to the producer.
+
+    ``lane`` overrides the session's; without it, live readings older than ``past_us`` take the late lane.
+    """
     connect = config.connect
     builder = FrameBuilder(
         name, run_id, partitions=config.kafka.partitions, frame_rows=connect.frame_rows, flush_us=connect.flush_ms * 1000
     )
     flush_s = connect.flush_ms / 1000
-    return Intake(name, builder, producer.submit, clock, max_unconfirmed=max_unconfirmed, flush_s=flush_s, lane=lane)
+    return Intake(
+        name, builder, producer.submit, clock, max_unconfirmed=max_unconfirmed, flush_s=flush_s, lane=lane, past_us=past_us
+    )
 
 
 def make_instances(

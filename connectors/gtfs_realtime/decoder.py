@@ -77,11 +77,11 @@ class Session:
                 continue
             try:
                 if entity.HasField("vehicle") and not entities.is_upcoming(entity, times):
-                    found.append(entities.position(entity, times))
+                    found.append(entities.legible(entities.position(entity, times)))
                 if entity.HasField("trip_update"):
-                    found.append(entities.trip(entity, times))
+                    found.append(entities.legible(entities.trip(entity, times)))
                 if entity.HasField("alert"):
-                    notice = entities.notice(entity, self._language, times)
+                    notice = entities.legible(entities.notice(entity, self._language, times))
                     found += self._news(entity, notice, notices)
             except Reject as error:
                 rejects.append(Reject(error.reason, f"entity {entity.id}: {error.detail}", entity.SerializePartialToString()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from google.transit import gtfs_realtime_pb2 as proto
@@ -13,7 +13,7 @@ from google.transit import gtfs_realtime_pb2 as proto
 from connectors._api import mapping
 from schemas.errors import Reject
 from schemas.kinds.transport import ServiceAlert, TripUpdate
-from schemas.reading import Reading
+from schemas.reading import Reading, as_row
 
 HERE: Final = Path(__file__).resolve().parent
 SECOND: Final = 1_000_000
@@ -23,6 +23,9 @@ LAST: Final = 253_402_300_799
 """The last second of the year 9999; greater times are milliseconds sent by mistake."""
 SERVED: Final = proto.TripUpdate.StopTimeUpdate.SCHEDULED
 """Relationship of a stop that will be served as a time says; others give no time."""
+
+
+R = TypeVar("R", bound=Reading)
 
 
 class Times(NamedTuple):
@@ -110,13 +113,24 @@ def notice(entity: Any, language: str, times: Times) -> ServiceAlert:
     )
 
 
+def legible(reading: R) -> R:
+    """Give the reading back; text that is not UTF-8, which protobuf hands over as bytes, is refused."""
+    for name, value in as_row(reading).items():
+        if isinstance(value, bytes):
+            raise Reject("bad_encoding", f"{name} is not UTF-8: {value[:40]!r}")
+    return reading
+
+
 def _present(message: Any) -> dict[str, Any]:
     """Give the fields that were sent and are plain values."""
-    return {field.name: value for field, value in message.ListFields() if isinstance(value, str | int | float) and value != ""}
+    return {
+        field.name: value for field, value in message.ListFields() if isinstance(value, str | bytes | int | float) and value != ""
+    }
 
 
 def _name(vehicle: Any) -> str:
-    return str(vehicle.id or vehicle.label or vehicle.license_plate)
+    name: str = vehicle.id or vehicle.label or vehicle.license_plate
+    return name
 
 
 def _time(seconds: int) -> int:
@@ -137,11 +151,11 @@ def _delay(told: Any, stop: Any) -> float | None:
     return float(told.delay) if told.HasField("delay") else None
 
 
-def _text(text: Any, language: str) -> str | None:
-    offered = list(text.translation)
+def _text(text: Any, language: str) -> Any:
+    offered = [t for t in text.translation if isinstance(t.language, str)]
     short = language.split("-", maxsplit=1)[0].lower()
     for wanted in (language.lower(), short, "en"):
         for one in offered:
             if one.language.lower() == wanted or one.language.lower().startswith(f"{wanted}-"):
-                return str(one.text)
-    return str(offered[0].text) if offered else None
+                return one.text or None
+    return (offered[0].text or None) if offered else None
