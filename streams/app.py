@@ -14,6 +14,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -46,6 +47,7 @@ def make_app(name: str, config: Config, slot: int) -> faust.App:
     """Give a faust application whose settings survived our fault runs (see docs/adr)."""
     return faust.App(
         name,
+        datadir=Path(config.data_dir) / "faust",
         broker=[f"kafka://{b}" for b in config.kafka.bootstrap.split(",")],
         store="memory://",
         web_enabled=False,
@@ -230,8 +232,10 @@ class Agent:
             log.warning("another owner is ahead; reloading", agent=self.name, detail=str(fenced))
             await self._start_over(self._generation)
             return
-        for tp, (_, next_offset) in outcomes.items():
+        for tp, (outcome, next_offset) in outcomes.items():
             self._slots[tp].stored = next_offset
+            if outcome.committed is not None:
+                outcome.committed()
             metrics.STREAM_FRAMES.labels(self.name, tp[0]).inc()
 
     async def _send(self, output: Any) -> Any:
@@ -298,6 +302,8 @@ class Agent:
                     await self._app.consumer.seek(faust_tp, slot.position)
         outcomes: dict[TP, tuple[Outcome, int]] = {}
         for tp, slot in self._slots.items():
+            newest = self._app.consumer.highwater(FAUST_TP(*tp))
+            metrics.STREAM_LAG.labels(self.name, *tp).set(max(0, (newest or 0) - slot.position))
             outcome = slot.task.tick(now) if slot.stored is not None and slot.position >= slot.stored else None
             if outcome is not None and slot.stored is not None:
                 outcomes[tp] = (outcome, slot.stored)

@@ -52,7 +52,9 @@ class Outcome:
     state: dict[str, bytes | None] = field(default_factory=dict)
     replay_from: int | None = None
     write: Callable[[Any], Awaitable[None]] | None = None
-    """Further writes of the same transaction, given its connection."""
+    """Further writes of the same transaction, given its connection; may be repeated after a fault."""
+    committed: Callable[[], None] | None = None
+    """Called once, after the transaction."""
 
 
 class Task(Protocol):

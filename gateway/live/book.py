@@ -12,6 +12,9 @@ REMEMBERED: Final = 50_000
 """Versions of resolved alerts that are remembered, so that a late message does not bring one back."""
 
 
+SEVERITIES: Final = ("critical", "major", "minor")
+
+
 class AlertBook:
     """What duty staff have before them."""
 
@@ -64,3 +67,10 @@ class AlertBook:
     def sorted(self) -> list[Alert]:
         """Give all open alerts, newest first."""
         return sorted(self.open.values(), key=lambda a: (-a.opened_at, a.id))
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Give how many alerts there are of each severity and status, zeros included."""
+        found = {(severity, status): 0 for severity in SEVERITIES for status in ("open", "acknowledged")}
+        for alert in self.open.values():
+            found[(alert.severity, alert.status)] += 1
+        return found

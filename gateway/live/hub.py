@@ -142,6 +142,8 @@ class Hub:
 
     def _measure(self, age: float | None) -> None:
         metrics.GATEWAY_CLIENTS.set(len(self.clients))
+        for (severity, status), number in self.book.counts().items():
+            metrics.ALERTS_OPEN.labels(severity, status).set(number)
         metrics.GATEWAY_DATA_AGE.set(float("nan") if age is None else age)
         for name, count in self.state.entities().items():
             metrics.GATEWAY_ENTITIES.labels(name).set(count)

@@ -17,7 +17,7 @@ from schemas.reading import Lane
 from storage import states
 from storage.checkpoints import Checkpoint
 from storage.ledger import LedgerRow, ledger_row
-from storage.writer import Batch, store
+from storage.writer import Batch, Written, store
 from streams.task import Marks, Outcome, Record
 
 log = structlog.get_logger()
@@ -68,12 +68,16 @@ class StoreTask:
             if kind not in ("window", "reject"):
                 rows += [ledger_row(header, self._topic, self._partition) for header, _ in found]
 
+        written: dict[str, Written] = {}
+
         async def write(connection: Any) -> None:
-            written = await store(connection, self._topic, self._partition, batches, rows)
+            written.update(await store(connection, self._topic, self._partition, batches, rows))
+
+        def committed() -> None:
             for kind, result in written.items():
                 metrics.STORE_ROWS.labels(kind).inc(result.rows)
 
-        return Outcome(marks=self._marks.changes(), write=write if batches else None)
+        return Outcome(marks=self._marks.changes(), write=write if batches else None, committed=committed)
 
     def _states(self, records: Sequence[Record]) -> Outcome:
         found: list[ConnectorState] = []
