@@ -132,6 +132,8 @@ async function acknowledgement(page) {
   hold('after a reload the acknowledgement is there, with actor, time and note', told.includes(given.user) && told.includes(note) && /\d\d:\d\d/.test(told), told);
   hold('the alert says why it fired', ((await page.textContent(`${id('alert-reason')} .why`)) ?? '').length > 5);
   await page.waitForTimeout(3000);
+  const curves = await page.locator('.kpis .spark-line[d^="M"]').count();
+  hold('the small curves outlive a reload', curves >= 5, `${curves} curves`);
   await axe(page, 'the alert in full');
   await shot(page, 'alert-1920x1080');
   return alert;

@@ -20,6 +20,12 @@ STREAM = "clean,watch,alerts"
 
 
 @pytest.fixture
+def feeder(config: Config) -> Iterator[Feeder]:
+    with Feeder(config) as found:
+        yield found
+
+
+@pytest.fixture
 def crew(config: Config) -> Iterator[Workers]:
     migrate(config.database.url, config.database.schema)
     with workers(config) as found:
@@ -61,11 +67,10 @@ def start_of_minute() -> int:
     return now - now % (60 * S)
 
 
-def test_readings_become_rows_windows_and_an_alert(crew: Workers) -> None:
+def test_readings_become_rows_windows_and_an_alert(crew: Workers, feeder: Feeder) -> None:
     config, start = crew.config, start_of_minute()
     crew.start(STREAM)
     crew.start("store")
-    feeder = Feeder(config)
     for minute in range(4):
         for batch in positions(minute, start=start):
             feeder.push(batch)  # type: ignore[arg-type]
@@ -90,14 +95,12 @@ def test_readings_become_rows_windows_and_an_alert(crew: Workers) -> None:
     ]
     until("one overspeed alert", lambda: len(query(config, "SELECT 1 FROM alerts WHERE rule = 'bus-overspeed'")) == 1, crew)
     assert query(config, "SELECT source, status FROM alerts WHERE rule = 'bus-overspeed'") == [("bus-0", "open")]
-    feeder.close()
 
 
 @pytest.mark.parametrize("victim", ["stream", "store"])
-def test_killing_a_worker_again_and_again_loses_and_doubles_nothing(crew: Workers, victim: str) -> None:
+def test_killing_a_worker_again_and_again_loses_and_doubles_nothing(crew: Workers, feeder: Feeder, victim: str) -> None:
     config, start, rng = crew.config, start_of_minute(), random.Random(1405)  # noqa: S311 - a schedule, no secret
     names = {"stream": crew.start(STREAM), "store": crew.start("store")}
-    feeder = Feeder(config)
     expected = 0
     for minute in range(8):
         for batch in positions(minute, start=start):
@@ -118,4 +121,3 @@ def test_killing_a_worker_again_and_again_loses_and_doubles_nothing(crew: Worker
     wrong = query(config, "SELECT source, ts, count FROM windows WHERE metric = 'speed' AND count <> 6")
     assert wrong == []
     assert query(config, "SELECT count(*), max(count) FROM alerts WHERE rule = 'bus-overspeed'")[0][0] == 1
-    feeder.close()

@@ -40,11 +40,11 @@ class Workers:
     def start(self, agents: str, slot: int = 0) -> str:
         """Start a worker; give its name."""
         name = f"{agents}-{slot}"
-        log = (Path(self.config.data_dir) / f"{name.replace(',', '-')}.log").open("ab")
-        self.running[name] = subprocess.Popen(
-            [sys.executable, "-c", CODE, msgspec.json.encode(self.config).decode(), str(slot), agents],
-            cwd=ROOT, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+        with (Path(self.config.data_dir) / f"{name.replace(',', '-')}.log").open("ab") as log:
+            self.running[name] = subprocess.Popen(
+                [sys.executable, "-c", CODE, msgspec.json.encode(self.config).decode(), str(slot), agents],
+                cwd=ROOT, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )  # fmt: skip
         return name
 
     def kill(self, name: str, how: int = signal.SIGKILL) -> int:
@@ -133,7 +133,9 @@ class Feeder:
         """Wait until the broker has everything."""
         self._producer.flush()
 
-    def close(self) -> None:
-        """Send what is left and stop."""
+    def __enter__(self) -> Feeder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._producer.flush()
         self._producer.close()

@@ -36,7 +36,7 @@ FACTORS: Mapping[str, tuple[str, float]] = {
 WIND = "a01008"
 HOUR_US = 3_600_000_000
 """A station sends an hour's means when the hour is over."""
-SECTORS = "N NNE NE ENE E ESE SE SSE S SSW SW WSW W WNW NW NNW".split()
+SECTORS = ["N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW"]
 
 
 def hours(path: Path, count: int | None = None) -> Iterator[dict[str, str]]:
