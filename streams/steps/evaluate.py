@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ from schemas.reading import Lane
 from schemas.rules import Bits, Jump, Rule, Silent, Threshold
 from streams.steps.condition import Condition, Spoken, Step, Timing, begin, mature, observe
 from streams.steps.silence import Silence
-from streams.steps.sources import Codes, SourceTable, times
+from streams.steps.sources import Codes, SourceTable, floats, grown, integers, times
 from streams.steps.verdict import Fixes, Verdicts, judge
 
 _PACK = msgspec.json.Encoder()
@@ -36,6 +36,7 @@ class Evaluator:
         self._conditions: dict[str, dict[int, Condition]] = {name: {} for name in self._rules}
         self._fixes = Fixes()
         self._silence = Silence(kind_by_name(kind).interval_s)
+        self._places = Places()
         self._newest = 0
         self._changed: dict[str, bytes | None] = {}
 
@@ -57,6 +58,7 @@ class Evaluator:
             if isinstance(rule.when, Jump):
                 self._fixes.judge(rule, batch, codes, len(self._sources))
         self._silence.observe(codes, times(batch, "seen_at"), len(self._sources))
+        self._places.observe(_Rows(batch, codes), len(self._sources))
         self._newest = max(self._newest, int(times(batch, "ts").max(initial=0)))
 
     def evaluate(self, batch: pa.RecordBatch) -> list[Finding]:
@@ -66,6 +68,7 @@ class Evaluator:
         codes = self._sources.codes(batch.column("source"))
         self._newest = max(self._newest, int(times(batch, "ts").max()))
         rows = _Rows(batch, codes)
+        self._places.observe(rows, len(self._sources))
         found: list[Finding] = []
         for rule in self._rules.values():
             if isinstance(rule.when, Silent):
@@ -122,6 +125,7 @@ class Evaluator:
                 continue
             started, limit = since + allowed, allowed / 1e6
             condition = Condition(phase="active", started=started, since=started, at=started, value=limit)
+            condition.lon, condition.lat, condition.zone = self._places.of(code)
             quiet = (self._silence.now - since) / 1e6
             found += self._keep(rule, code, condition, [("raise", started)], quiet, rows.newest_seen, limit)
         return found
@@ -183,6 +187,31 @@ def _word(verdicts: Verdicts, row: int) -> Literal["bad", "between", "good"]:
     return "good" if verdicts.good[row] else "between"
 
 
+class Places:
+    """Where each source was last, for findings that no reading of its own brings about."""
+
+    def __init__(self) -> None:
+        self._lon: NDArray[np.float64] = np.empty(0)
+        self._lat: NDArray[np.float64] = np.empty(0)
+        self._zone: NDArray[np.int64] = np.empty(0, np.int64)
+
+    def observe(self, rows: _Rows, sources: int) -> None:
+        """Take in the rows that have a place."""
+        self._lon, self._lat = grown(self._lon, sources, np.nan), grown(self._lat, sources, np.nan)
+        self._zone = grown(self._zone, sources, 0)
+        if rows.lon is None or rows.lat is None or rows.zone is None:
+            return
+        placed = ~np.isnan(rows.lon)
+        code = rows.codes[placed]
+        self._lon[code], self._lat[code], self._zone[code] = rows.lon[placed], rows.lat[placed], rows.zone[placed]
+
+    def of(self, code: int) -> tuple[float | None, float | None, int | None]:
+        """Give longitude, latitude and zone of a source, absent where never known."""
+        if np.isnan(self._lon[code]):
+            return None, None, None
+        return float(self._lon[code]), float(self._lat[code]), int(self._zone[code]) or None
+
+
 class _Rows:
     """The columns of a batch that findings speak of."""
 
@@ -191,10 +220,13 @@ class _Rows:
         self.ts: NDArray[np.int64] = times(batch, "ts")
         self.seen_at: NDArray[np.int64] = times(batch, "seen_at")
         self.newest_seen = int(self.seen_at.max())
-        names = set(batch.schema.names)
-        self._columns: Mapping[str, Any] = {n: batch.column(n) for n in ("lon", "lat", "zone") if n in names}
+        placed = {"lon", "lat", "zone"} <= set(batch.schema.names)
+        self.lon: NDArray[np.float64] | None = floats(batch, "lon") if placed else None
+        self.lat: NDArray[np.float64] | None = floats(batch, "lat") if placed else None
+        self.zone: NDArray[np.int64] | None = integers(batch, "zone") if placed else None
 
     def place(self, row: int) -> tuple[float | None, float | None, int | None]:
         """Give longitude, latitude and zone of a row, where it has them."""
-        lon, lat, zone = (self._columns[n][row].as_py() if n in self._columns else None for n in ("lon", "lat", "zone"))
-        return lon, lat, zone
+        if self.lon is None or self.lat is None or self.zone is None or np.isnan(self.lon[row]):
+            return None, None, None
+        return float(self.lon[row]), float(self.lat[row]), int(self.zone[row]) or None

@@ -111,6 +111,7 @@ def test_a_source_that_stops_while_others_go_on_is_silent_after_three_intervals(
     assert (raised, cleared) == ("raise", "clear")
     assert 120 + 45 <= at <= 120 + 60
     assert {f.category for f in city.findings} == {"data"}
+    assert {f.zone for f in city.findings} == {140502}, "a silent source is shown where it was last"
 
 
 def test_an_outage_of_the_whole_feed_silences_nobody() -> None:

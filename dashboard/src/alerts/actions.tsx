@@ -51,22 +51,34 @@ export function ActionDialog(): preact.JSX.Element | null {
   return <Form key={`${now.id}/${now.action}`} alert={alert} action={now.action} />;
 }
 
-function Form({ alert, action }: { alert: Alert; action: Action }): preact.JSX.Element {
+/** A dialog that is open while it is on the page, and gives the focus back afterwards. */
+function useModal(): { current: HTMLDialogElement | null } {
   const dialog = useRef<HTMLDialogElement>(null);
-  const [note, setNote] = useState('');
-  const [cause, setCause] = useState('');
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<Key | null>(null);
   useEffect(() => {
     const before = document.activeElement;
     dialog.current?.showModal();
     return () => (before instanceof HTMLElement ? before.focus() : undefined);
   }, []);
+  return dialog;
+}
+
+/** What still misses before the action can be sent. */
+function missing(action: Action, note: string, cause: string): Key | null {
+  if (action === 'resolve' && !cause) return 'causeNeeded';
+  return action === 'note' && !note.trim() ? 'noteNeeded' : null;
+}
+
+function Form({ alert, action }: { alert: Alert; action: Action }): preact.JSX.Element {
+  const dialog = useModal();
+  const [note, setNote] = useState('');
+  const [cause, setCause] = useState('');
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Key | null>(null);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (busy) return;
-    if (action === 'resolve' && !cause) return setProblem('causeNeeded');
-    if (action === 'note' && !note.trim()) return setProblem('noteNeeded');
+    const lacks = missing(action, note, cause);
+    if (lacks) return setProblem(lacks);
     setBusy(true);
     const latest = board.get(alert.id) ?? alert;
     report(await commands.act(latest, action, { note: note.trim(), cause }));
@@ -78,27 +90,8 @@ function Form({ alert, action }: { alert: Alert; action: Action }): preact.JSX.E
         <h2 id="dialog-title">{t(TITLES[action])}</h2>
         <p class="dialog-alert"><Glyph severity={alert.severity} named /> {title(alert)}</p>
         {action === 'acknowledge' && <p class="muted">{t('ackHint')}</p>}
-        {action === 'resolve' && (
-          <label>
-            {t('cause')}
-            <select value={cause} onChange={(e) => setCause(e.currentTarget.value)} data-testid="cause-select">
-              <option value="">{t('causePick')}</option>
-              {CAUSES.map((c) => <option key={c} value={c}>{t(`cause_${c}`)}</option>)}
-            </select>
-          </label>
-        )}
-        <label>
-          {t('note')}
-          <textarea
-            rows={3}
-            maxLength={500}
-            value={note}
-            placeholder={t('notePlaceholder')}
-            data-testid="note-input"
-            autofocus={action !== 'resolve'}
-            onInput={(e) => setNote(e.currentTarget.value)}
-          />
-        </label>
+        {action === 'resolve' && <CauseField cause={cause} pick={setCause} />}
+        <NoteField note={note} write={setNote} first={action !== 'resolve'} />
         {problem && <p class="problem" role="alert">{t(problem)}</p>}
         <div class="dialog-buttons">
           <button type="button" onClick={() => dialog.current?.close()}>{t('cancel')}</button>
@@ -108,5 +101,34 @@ function Form({ alert, action }: { alert: Alert; action: Action }): preact.JSX.E
         </div>
       </form>
     </dialog>
+  );
+}
+
+function CauseField({ cause, pick }: { cause: string; pick: (cause: string) => void }): preact.JSX.Element {
+  return (
+    <label>
+      {t('cause')}
+      <select value={cause} onChange={(e) => pick(e.currentTarget.value)} data-testid="cause-select">
+        <option value="">{t('causePick')}</option>
+        {CAUSES.map((c) => <option key={c} value={c}>{t(`cause_${c}`)}</option>)}
+      </select>
+    </label>
+  );
+}
+
+function NoteField({ note, write, first }: { note: string; write: (note: string) => void; first: boolean }): preact.JSX.Element {
+  return (
+    <label>
+      {t('note')}
+      <textarea
+        rows={3}
+        maxLength={500}
+        value={note}
+        placeholder={t('notePlaceholder')}
+        data-testid="note-input"
+        autofocus={first}
+        onInput={(e) => write(e.currentTarget.value)}
+      />
+    </label>
   );
 }

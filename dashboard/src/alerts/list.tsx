@@ -5,7 +5,7 @@ import { number, t } from '../i18n';
 import type { Alert } from '../live/protocol';
 import { alertsLoaded, board, boardVersion, me, readResolved } from '../live/session';
 import { param, route, setParam } from '../shell/route';
-import { FILTERS, FILTER_LABEL, asFilter, chosen } from './filter';
+import { FILTERS, FILTER_LABEL, asFilter, chosen, type Filter } from './filter';
 import { Row } from './row';
 
 const PAGE = 100;
@@ -60,13 +60,7 @@ export function AlertList(): preact.JSX.Element {
   return (
     <section class="alerts" aria-labelledby="alerts-title">
       <Heading all={all} />
-      <div class="chips" role="group" aria-label={t('filters')}>
-        {FILTERS.map((f) => (
-          <button type="button" key={f} aria-pressed={f === filter} onClick={() => setParam('f', f === 'all' ? null : f)}>
-            {t(FILTER_LABEL[f])} <b>{number(chosen(all, f, me.value?.user ?? '').length, 0)}</b>
-          </button>
-        ))}
-      </div>
+      <Chips all={all} filter={filter} />
       {waiting > 0 && (
         <button type="button" class="pill" onClick={calm.release}>{t('alertsNew', { n: waiting })}</button>
       )}
@@ -88,6 +82,18 @@ export function AlertList(): preact.JSX.Element {
         </button>
       )}
     </section>
+  );
+}
+
+function Chips({ all, filter }: { all: Alert[]; filter: Filter }): preact.JSX.Element {
+  return (
+    <div class="chips" role="group" aria-label={t('filters')}>
+      {FILTERS.map((f) => (
+        <button type="button" key={f} aria-pressed={f === filter} onClick={() => setParam('f', f === 'all' ? null : f)}>
+          {t(FILTER_LABEL[f])} <b>{number(chosen(all, f, me.value?.user ?? '').length, 0)}</b>
+        </button>
+      ))}
+    </div>
   );
 }
 

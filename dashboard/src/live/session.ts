@@ -169,11 +169,28 @@ function subscribe(): void {
   socket.subscribe({ op: 'subscribe', layers: LAYERS.map((_, i) => i), intervalMs: document.hidden ? 0 : paceMs });
 }
 
+const CURVES_KEPT_AS = 'cityops.curves';
+
+/** Loading the page again, as wall screens do for a new version, shall not empty the small curves. */
+function keepCurves(): void {
+  try {
+    const kept = sessionStorage.getItem(CURVES_KEPT_AS);
+    if (kept) trends.takeUp(kept);
+    addEventListener('pagehide', () => {
+      if (me.value) sessionStorage.setItem(CURVES_KEPT_AS, trends.kept());
+      else sessionStorage.removeItem(CURVES_KEPT_AS);
+    });
+  } catch {
+    // without storage the curves begin anew
+  }
+}
+
 let ticking = false;
 
 function keepTime(): void {
   if (ticking) return;
   ticking = true;
+  keepCurves();
   setInterval(pulse, 1000);
   document.addEventListener('visibilitychange', () => {
     subscribe();

@@ -1,53 +1,20 @@
 /** The MapLibre stage: counties and roads below, our overlay above. */
-import { Map as MapLibre, setWorkerUrl, type CustomLayerInterface, type StyleSpecification } from 'maplibre-gl';
+import { effect } from '@preact/signals';
+import { Map as MapLibre, setWorkerUrl, type CustomLayerInterface } from 'maplibre-gl';
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url';
 import 'maplibre-gl/dist/maplibre-gl.css';
 
-import { MAP_COLOURS as C, pageScale, pixelRatio, type Ground, type Stage, type StageSetup } from './stage';
+import { lang } from '../i18n';
+import { NAME_LAYERS, groundStyle, nameIn } from './groundstyle';
+import type { Overlay } from './overlay';
+import { pageScale, pixelRatio, type Stage, type StageSetup } from './stage';
 
 setWorkerUrl(new URL(workerUrl, location.href).href);
 
-function style(ground: Ground, scale: number): StyleSpecification {
-  const width = (stops: number[]): unknown => [
-    'interpolate',
-    ['linear'],
-    ['zoom'],
-    ...stops.map((v, i) => (i % 2 ? v * scale : v)),
-  ];
-  const main = ['in', ['get', 'class'], ['literal', ['motorway', 'trunk', 'primary', 'highway']]];
-  return {
-    version: 8,
-    sources: {
-      counties: { type: 'geojson', data: ground.boundaries },
-      roads: { type: 'geojson', data: ground.roads },
-    },
-    layers: [
-      { id: 'ground', type: 'background', paint: { 'background-color': C.ground } },
-      { id: 'county', type: 'fill', source: 'counties', paint: { 'fill-color': C.county } },
-      {
-        id: 'road',
-        type: 'line',
-        source: 'roads',
-        layout: { 'line-cap': 'round', 'line-join': 'round' },
-        paint: { 'line-color': ['case', main, C.main, C.road], 'line-width': width([8, 0.6, 11, 1.2, 14, 4, 17, 12]) },
-      },
-      {
-        id: 'border',
-        type: 'line',
-        source: 'counties',
-        layout: { 'line-join': 'round' },
-        paint: { 'line-color': C.border, 'line-width': width([8, 1.2, 12, 2]) },
-      },
-    ],
-  } as StyleSpecification;
-}
-
-/** Build the map; throws where WebGL2 is missing. */
-export function mapLibreStage(setup: StageSetup): Stage {
-  const { container, ground, camera, still } = setup;
+function create({ container, ground, camera }: StageSetup): MapLibre {
   const map = new MapLibre({
     container,
-    style: style(ground, pageScale()),
+    style: groundStyle(ground, pageScale(), lang.value),
     attributionControl: false,
     dragRotate: true,
     fadeDuration: 0,
@@ -61,18 +28,20 @@ export function mapLibreStage(setup: StageSetup): Stage {
   map.getCanvas().setAttribute('tabindex', '-1');
   map.getCanvas().setAttribute('aria-hidden', 'true');
   map.keyboard.disable();
-  const overlay = setup.overlay(map.getCanvasContainer(), false);
-  const size = (): [number, number] => [container.clientWidth, container.clientHeight];
-  const eye: CustomLayerInterface = {
+  return map;
+}
+
+/** A layer that paints nothing and tells the overlay from where the map is seen. */
+function eyeOf(map: MapLibre, container: HTMLElement, overlay: Overlay): CustomLayerInterface {
+  return {
     id: 'eye',
     type: 'custom',
     renderingMode: '2d',
     render(_gl, input) {
-      const [width, height] = size();
       overlay.see({
         matrix: Array.from(input.defaultProjectionData.mainMatrix),
-        width,
-        height,
+        width: container.clientWidth,
+        height: container.clientHeight,
         dpr: pixelRatio(),
         bearing: (map.getBearing() * Math.PI) / 180,
         zoom: map.getZoom(),
@@ -81,10 +50,30 @@ export function mapLibreStage(setup: StageSetup): Stage {
       });
     },
   };
+}
+
+/** Keep the roads' names in the page's language; gives the function that stops it. */
+function followLanguage(map: MapLibre): () => void {
+  return effect(() => {
+    const name = nameIn(lang.value);
+    for (const layer of NAME_LAYERS) map.setLayoutProperty(layer, 'text-field', name);
+  });
+}
+
+/** Build the map; throws where WebGL2 is missing. */
+export function mapLibreStage(setup: StageSetup): Stage {
+  const { container, ground, still } = setup;
+  const map = create(setup);
+  const overlay = setup.overlay(map.getCanvasContainer(), false);
+  const eye = eyeOf(map, container, overlay);
+  let unfollow = (): void => undefined;
   const watch = (): void => {
     if (!map.getLayer('eye')) map.addLayer(eye);
   };
-  map.on('load', watch);
+  map.on('load', () => {
+    watch();
+    unfollow = followLanguage(map);
+  });
   map.on('webglcontextrestored', () => void map.once('idle', watch)); // MapLibre drops custom layers with the context
   map.on('click', (event) => {
     const view = overlay.current();
@@ -101,6 +90,7 @@ export function mapLibreStage(setup: StageSetup): Stage {
     fit: () => void map.fitBounds(ground.bounds, { padding: 24, bearing: 0, pitch: 0, duration: 500, ...motion }),
     zoomBy: (steps) => void map.zoomTo(map.getZoom() + steps, { duration: 250, ...motion }),
     destroy() {
+      unfollow();
       overlay.destroy();
       map.remove();
     },

@@ -24,7 +24,8 @@ function labelOf(kind: string, source: string): string {
   return (slot >= 0 && layer?.labels[slot]) || source;
 }
 
-function Card({ kind, source }: { kind: string; source: string }): preact.JSX.Element {
+/** The newest reading of a source, read again and again; or why there is none. */
+function useReading(kind: string, source: string): { reading: LatestReading | null; failure: string | null } {
   const [reading, setReading] = useState<LatestReading | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
   useEffect(() => {
@@ -45,6 +46,11 @@ function Card({ kind, source }: { kind: string; source: string }): preact.JSX.El
       clearInterval(id);
     };
   }, []);
+  return { reading, failure };
+}
+
+function Card({ kind, source }: { kind: string; source: string }): preact.JSX.Element {
+  const { reading, failure } = useReading(kind, source);
   const known = catalog.value?.kinds[kind];
   const alerts = (boardVersion.value, board.all()).filter((a) => a.kind === kind && a.source === source && a.status !== 'resolved');
   return (

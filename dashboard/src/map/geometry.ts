@@ -1,5 +1,5 @@
 /** Outlines of counties: their extent, and where their names go. */
-import type { FeatureCollection, Position } from 'geojson';
+import type { Feature, FeatureCollection, LineString, Position } from 'geojson';
 
 export type Bounds = [west: number, south: number, east: number, north: number];
 
@@ -28,6 +28,20 @@ export function lines(collection: FeatureCollection): Position[][] {
   });
 }
 
+/** The same lines with one feature for each part, which is what a map's joining of equal names works on. */
+export function singleLines(collection: FeatureCollection): FeatureCollection<LineString> {
+  const features = collection.features.flatMap((feature) =>
+    lines({ type: 'FeatureCollection', features: [feature] }).map(
+      (coordinates): Feature<LineString> => ({
+        type: 'Feature',
+        properties: feature.properties,
+        geometry: { type: 'LineString', coordinates },
+      }),
+    ),
+  );
+  return { type: 'FeatureCollection', features };
+}
+
 export function boundsOf(collection: FeatureCollection): Bounds {
   const out: Bounds = [Infinity, Infinity, -Infinity, -Infinity];
   for (const { ring } of rings(collection)) {
@@ -43,18 +57,18 @@ export function boundsOf(collection: FeatureCollection): Bounds {
 
 const GRID = 28;
 
-/** One point per feature, far from all its edges. */
-export function places(collection: FeatureCollection): Place[] {
+/** One point per feature, far from all its edges and from the points to keep clear: towns and roads, where vehicles are. */
+export function places(collection: FeatureCollection, clear: Position[] = []): Place[] {
   const all = rings(collection);
   return collection.features.map((feature, index) => {
     const own = all.filter((r) => r.feature === index).map((r) => r.ring);
-    const [lon, lat] = inmost(own);
+    const [lon, lat] = inmost(own, clear);
     const p = feature.properties ?? {};
     return { code: String(p.code ?? ''), zh: String(p.zh ?? p.name ?? ''), en: String(p.en ?? p.zh ?? ''), lon, lat };
   });
 }
 
-function inmost(own: Position[][]): [number, number] {
+function inmost(own: Position[][], clear: Position[]): [number, number] {
   const [west, south, east, north] = boundsOf({
     type: 'FeatureCollection',
     features: [{ type: 'Feature', properties: {}, geometry: { type: 'Polygon', coordinates: own } }],
@@ -66,7 +80,7 @@ function inmost(own: Position[][]): [number, number] {
       const lon = west + ((east - west) * i) / GRID;
       const lat = south + ((north - south) * j) / GRID;
       if (!inside(own, lon, lat)) continue;
-      const distance = Math.min(...own.map((ring) => distanceTo(ring, lon, lat)));
+      const distance = Math.min(...own.map((ring) => distanceTo(ring, lon, lat)), roomAround(clear, lon, lat));
       if (distance > bestDistance) {
         bestDistance = distance;
         best = [lon, lat];
@@ -74,6 +88,13 @@ function inmost(own: Position[][]): [number, number] {
     }
   }
   return best;
+}
+
+/** Degrees to the nearest point; names are broad and low, so what lies beside counts as nearer than what lies above. */
+function roomAround(clear: Position[], lon: number, lat: number): number {
+  let best = Infinity;
+  for (const [x, y] of clear) best = Math.min(best, ((x - lon) / 2) ** 2 + (y - lat) ** 2);
+  return Math.sqrt(best);
 }
 
 export function inside(own: Position[][], lon: number, lat: number): boolean {

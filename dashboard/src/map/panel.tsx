@@ -9,7 +9,7 @@ import { go, layersOff, param, route, setParam } from '../shell/route';
 import { mapLibreStage } from './basemap';
 import { EntityCard } from './card';
 import { flatStage } from './flatstage';
-import { boundsOf, places, type Place } from './geometry';
+import { boundsOf, lines, places, type Place } from './geometry';
 import { Legend } from './legend';
 import { Overlay } from './overlay';
 import { localMatrix, markOf, pick, project, type Mark, type Scene, type View } from './scene';
@@ -97,7 +97,7 @@ async function build(host: HTMLElement, names: HTMLElement): Promise<{ stage: St
   const [boundaries, roads] = await Promise.all([api.boundaries(), api.roads()]);
   const ground: Ground = { boundaries, roads, bounds: boundsOf(boundaries) };
   const scene: Scene = { layers: entities.layers, off: layersOff.value, marks: [], shown: 0 };
-  const name = putNames(names, places(boundaries));
+  const name = putNames(names, places(boundaries, lines(roads).flat()));
   const setup: StageSetup = {
     container: host,
     ground,
@@ -140,11 +140,13 @@ function Summary(): preact.JSX.Element {
   );
 }
 
-export default function MapPanel(): preact.JSX.Element {
-  const host = useRef<HTMLDivElement>(null);
-  const names = useRef<HTMLDivElement>(null);
+type Note = 'mapLoading' | 'mapFailed' | 'mapFlat';
+type Host = { current: HTMLDivElement | null };
+
+/** The stage built into two elements for as long as they are on the page, and what to say about it. */
+function useStage(host: Host, names: Host): { stage: Stage | null; note: Note | null } {
   const [stage, setStage] = useState<Stage | null>(null);
-  const [note, setNote] = useState<'mapLoading' | 'mapFailed' | 'mapFlat' | null>('mapLoading');
+  const [note, setNote] = useState<Note | null>('mapLoading');
   useEffect(() => {
     let stop: (() => void) | null = null;
     let gone = false;
@@ -164,16 +166,29 @@ export default function MapPanel(): preact.JSX.Element {
       stop?.();
     };
   }, [me.value?.user]);
+  return { stage, note };
+}
+
+function Tools({ stage }: { stage: Stage | null }): preact.JSX.Element {
+  return (
+    <div class="map-tools">
+      <button type="button" aria-label={t('zoomIn')} title={t('zoomIn')} onClick={() => stage?.zoomBy(1)}>＋</button>
+      <button type="button" aria-label={t('zoomOut')} title={t('zoomOut')} onClick={() => stage?.zoomBy(-1)}>－</button>
+      <button type="button" aria-label={t('zoomFit')} title={t('zoomFit')} onClick={() => stage?.fit()}>⌂</button>
+    </div>
+  );
+}
+
+export default function MapPanel(): preact.JSX.Element {
+  const host = useRef<HTMLDivElement>(null);
+  const names = useRef<HTMLDivElement>(null);
+  const { stage, note } = useStage(host, names);
   return (
     <section class="map" aria-label={t('map')} data-testid="map">
       <div class="map-host" ref={host} />
       <div class="map-names" ref={names} aria-hidden="true" />
       {note && <p class="map-note">{t(note)}</p>}
-      <div class="map-tools">
-        <button type="button" aria-label={t('zoomIn')} title={t('zoomIn')} onClick={() => stage?.zoomBy(1)}>＋</button>
-        <button type="button" aria-label={t('zoomOut')} title={t('zoomOut')} onClick={() => stage?.zoomBy(-1)}>－</button>
-        <button type="button" aria-label={t('zoomFit')} title={t('zoomFit')} onClick={() => stage?.fit()}>⌂</button>
-      </div>
+      <Tools stage={stage} />
       <Summary />
       <EntityCard />
       <Legend />

@@ -43,4 +43,17 @@ export function pageScale(): number {
 }
 
 export const pixelRatio = (): number => Math.min(2, window.devicePixelRatio || 1);
-export const MAP_COLOURS = { ground: '#0a111d', county: '#101d33', border: '#3c6db0', road: '#27405f', main: '#35597f' };
+export const MAP_COLOURS = {
+  ground: '#0a111d',
+  county: '#101d33',
+  border: '#3464a4',
+  road: '#27405f',
+  main: '#56759b',
+  roadName: '#a9bfdf',
+  font: 'Noto Sans SC Variable',
+};
+
+/** Values of a road's `class` that make it a trunk road; every other road is a street. */
+export const TRUNKS = ['motorway', 'trunk', 'primary', 'highway'];
+/** Zoom from which names of roads are written. */
+export const ROAD_NAMES_FROM = { trunk: 10.2, street: 14 };
