@@ -209,8 +209,12 @@ class Agent:
                 lost=offset - slot.position,
             )
             return True
-        await self._app.consumer.seek(faust_tp, max(slot.position, earliest))
+        await self._seek(faust_tp, max(slot.position, earliest))
         return False
+
+    async def _seek(self, faust_tp: FAUST_TP, offset: int) -> None:
+        """Read on at an offset; in the consumer's own thread, which plain ``seek`` does not wait for and may crash."""
+        await self._app.consumer.seek_wait({faust_tp: offset})
 
     async def _slot(self, tp: TP) -> Slot:
         slot = self._slots.get(tp)
@@ -299,7 +303,7 @@ class Agent:
             if tp[0] in self.topics and tp not in self._slots:
                 slot = await self._slot(tp)
                 if slot.position:
-                    await self._app.consumer.seek(faust_tp, slot.position)
+                    await self._seek(faust_tp, slot.position)
         outcomes: dict[TP, tuple[Outcome, int]] = {}
         for tp, slot in self._slots.items():
             newest = self._app.consumer.highwater(FAUST_TP(*tp))

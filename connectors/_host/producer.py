@@ -152,6 +152,22 @@ class FrameProducer:
 
         Frames must not be submitted afterwards.
         """
+        try:
+            await self._bring_home(grace_s)
+        finally:
+            ending = list(self._tasks)
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+            self._disk.shutdown()
+            self._spool.close()
+        lost = sum(f.header.rows for f in self._held)
+        if lost:
+            log.error("stopped with rows in neither Kafka nor the full spool; their devices were not acknowledged", rows=lost)
+        return lost
+
+    async def _bring_home(self, grace_s: float) -> None:
+        """Wait for confirmations, then put what has none on disk."""
         hopeless = not self._direct and not self._draining
         try:
             async with asyncio.timeout(min(grace_s, 1.0) if hopeless else grace_s):
@@ -161,16 +177,6 @@ class FrameProducer:
                 self._switch("stopping")
         while self._held and await self._write_held():
             pass
-        ending = list(self._tasks)
-        for task in ending:
-            task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
-        self._disk.shutdown()
-        self._spool.close()
-        lost = sum(f.header.rows for f in self._held)
-        if lost:
-            log.error("stopped with rows in neither Kafka nor the full spool; their devices were not acknowledged", rows=lost)
-        return lost
 
     def abandoned(self, connector: str, run: str, key: TotalKey) -> int:
         """Give the rows that ``close`` could put nowhere."""

@@ -87,16 +87,18 @@ class System:
             await asyncio.sleep(0.05)
 
     async def all_stored(self, fleet: Fleet) -> None:
-        """Wait until every position is in the database, and check that it is there once and that the ledger balances."""
+        """Wait until nothing is under way; then every position is in the database once and the ledger balances."""
         count = "SELECT count(*), count(DISTINCT (source, ts, serial)), count(DISTINCT (source, serial)) FROM bus_position"
-        await self.until("every position is stored", lambda: query(self.config, count)[0][2] == fleet.size, 60)
-        book = await asyncio.to_thread(read, self.config)
-        end = time.monotonic() + 30
-        while not book.settled and time.monotonic() < end:
+        wanted, found = (fleet.size, fleet.size, fleet.size), [(0, 0, 0)]
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
             self.supervisor.check()
-            await asyncio.sleep(0.5)
             book = await asyncio.to_thread(read, self.config)
-        assert query(self.config, count) == [(fleet.size, fleet.size, fleet.size)]
+            found = query(self.config, count)  # type: ignore[assignment]
+            if found == [wanted] and book.settled:
+                break
+            await asyncio.sleep(0.5)
+        assert found == [wanted], f"rows, different rows, different positions; {book.whole}"
         argv = [sys.executable, "-m", "cityops", "ledger", "--json", "--data-dir", str(self.place.root)]
         done = subprocess.run(argv, cwd=REPO, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr

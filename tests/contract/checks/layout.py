@@ -124,8 +124,9 @@ def pin_complaints(name: str, text: str) -> list[str]:
 
 
 def path_complaints(name: str, text: str, root: Path) -> list[str]:
-    """Complain about paths in a document's tables, and targets of its links, that do not exist."""
-    found = [f"{name}: {p} does not exist" for p in table_paths(text) if not list(root.glob(p.rstrip("/")))]
+    """Complain about paths in a document's tables, and targets of its links, that do not exist; ``build/`` is made later."""
+    named = [p for p in table_paths(text) if not p.startswith("build/")]
+    found = [f"{name}: {p} does not exist" for p in named if not list(root.glob(p.rstrip("/")))]
     links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", text)
     return found + [f"{name}: link to {p} leads nowhere" for p in links if not (root / name).parent.joinpath(p).exists()]
 

@@ -136,7 +136,8 @@ async def test_run_without_kafka_acknowledges_from_the_spool_and_the_next_run_se
     writer.write(GOOD)
     assert await asyncio.wait_for(reader.readline(), 15) == encoder.acknowledgement(7)
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    (ended,) = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError), ended
     writer.close()
     kafka.away = False
     stop = asyncio.Event()
