@@ -20,6 +20,7 @@ from typing import Any
 import faust
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP as FAUST_TP
 
@@ -30,7 +31,7 @@ from storage import checkpoints
 from storage.checkpoints import Fenced
 from storage.connect import passing_faults
 from streams.assignor import CopartitionAssignor
-from streams.task import TP, Outcome, Record, Task
+from streams.task import TP, Outcome, Output, Record, Task
 
 log = structlog.get_logger()
 
@@ -170,6 +171,7 @@ class Agent:
             fresh = await self._contiguous(tp, records)
             if fresh:
                 outcomes[tp] = (self._slots[tp].task.process(fresh), fresh[-1].offset + 1)
+                metrics.STREAM_FRAMES.labels(self.name, tp[0]).inc(len(fresh))
         if outcomes:
             await self._commit(outcomes)
 
@@ -240,12 +242,16 @@ class Agent:
             self._slots[tp].stored = next_offset
             if outcome.committed is not None:
                 outcome.committed()
-            metrics.STREAM_FRAMES.labels(self.name, tp[0]).inc()
 
-    async def _send(self, output: Any) -> Any:
-        return await self._producer.send(
-            output.topic, output.value, key=output.key, partition=output.partition, headers=output.headers
-        )
+    async def _send(self, output: Output) -> Any:
+        """Hand a record to the producer, waiting while its buffer is full; a refused record was not taken."""
+        while True:
+            try:
+                return await self._producer.send(
+                    output.topic, output.value, key=output.key, partition=output.partition, headers=output.headers
+                )
+            except KafkaTimeoutError:
+                log.warning("waiting", agent=self.name, what="kafka")
 
     async def _save(self, outcomes: dict[TP, tuple[Outcome, int]]) -> None:
         """Write all partitions of a batch in one transaction, in order, each checkpoint first: it locks its row."""

@@ -2,6 +2,7 @@
 
 Each has a connection of its own and numbers its messages without gaps. What is not answered is kept and sent
 again, in order and unchanged, when the connection is back; what is answered is forgotten and never sent again.
+Once on its way each drives through a tunnel: it is heard, but hears no answers, and then its connection is gone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from connectors.jt808 import encoder
 
 SECOND = 1_000_000
 LOCATION, DONE = 0x0200, 0
+TUNNEL = 5
+"""So many positions are made in the tunnel."""
 PATIENCE_S = 20.0
 """A terminal that hears nothing for so long connects anew."""
 
@@ -34,6 +37,8 @@ class Terminal:
     refused: list[int] = field(default_factory=list)
     """Results other than done."""
     connections: int = 0
+    deaf: bool = False
+    """In the tunnel."""
     repeated: int = 0
     """Packets sent a second time, or more often."""
 
@@ -45,7 +50,7 @@ class Terminal:
             except OSError:
                 await asyncio.sleep(0.2)
                 continue
-            self.connections += 1
+            self.connections, self.deaf = self.connections + 1, False
             speaking = asyncio.create_task(self._speak(writer))
             with suppress(OSError, EOFError, TimeoutError):
                 await self._listen(reader)
@@ -58,10 +63,16 @@ class Terminal:
             self.repeated += 1
             writer.write(packet)
         await writer.drain()
+        middle = self.count // 2
         while self.made < self.count:
             await asyncio.sleep(self.pause_s)
+            self.deaf = middle - TUNNEL <= self.made < middle
             writer.write(self._make())
             await writer.drain()
+            if self.deaf and self.made == middle:
+                await asyncio.sleep(1.0)
+                writer.close()
+                return
 
     def _make(self) -> bytes:
         serial, self.made = self.made, self.made + 1
@@ -80,7 +91,7 @@ class Terminal:
 
     def _take(self, packet: bytes) -> None:
         """Read a general reply, 0x8001: header of 12 bytes, serial and id of the message answered, result, check byte."""
-        if packet[:2] != b"\x80\x01":
+        if packet[:2] != b"\x80\x01" or self.deaf:
             return
         serial, message, result = int.from_bytes(packet[12:14]), int.from_bytes(packet[14:16]), packet[16]
         if message != LOCATION or result != DONE:
