@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +21,12 @@ from storage.migrate import migrate
 from tests.conftest import REPO
 from tests.integration.recordings import reframe
 from tests.integration.stack import Stack
-from tests.integration.workers import query, workers
+from tests.integration.workers import Workers, query, until, workers
 
 pytestmark = pytest.mark.stack
 LANE = "backfill"
 """Their event times are years old."""
+STREAM = "clean,watch,alerts"
 HOURS = None if os.environ.get("CITYOPS_TEST_WHOLE") == "1" else 2000
 """Hours of the dust series; ``CITYOPS_TEST_WHOLE=1`` replays all four years."""
 GROUPS = '[{"kind": "hazmat_position", "prefix": "2023"}, {"kind": "taxi_position", "prefix": "1391"}]'
@@ -37,18 +38,25 @@ class City:
     """A stream and a store worker on an empty broker and database, and the commands a user types."""
 
     config: Config
+    crew: Workers
 
-    def command(self, *arguments: str) -> str:
-        """Run ``cityops`` and give what it prints."""
+    def command(self, *arguments: str, meanwhile: Callable[[], None] = lambda: None) -> str:
+        """Run ``cityops``, do something while it runs, and give what it prints."""
         argv = [sys.executable, "-m", "cityops", *arguments, "--data-dir", self.config.data_dir]
-        done = subprocess.run(argv, cwd=REPO, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
-        return done.stdout
+        with subprocess.Popen(argv, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                meanwhile()
+                told, complaints = process.communicate(timeout=300)
+            finally:
+                process.kill()
+        assert process.returncode == 0, (arguments, told, complaints)
+        return told
 
-    def replay(self, path: Path, connector: str, *given: str) -> Book:
+    def replay(self, path: Path, connector: str, *given: str, meanwhile: Callable[[], None] = lambda: None) -> Book:
         """Replay a recording and give its own ledger."""
         options = [part for setting in given for part in ("--set", setting)]
-        told = self.command("replay", str(path), "--connector", connector, "--lane", LANE, "--json", *options)
+        argv = ["replay", str(path), "--connector", connector, "--lane", LANE, "--json", *options]
+        told = self.command(*argv, meanwhile=meanwhile)
         return checked(json.loads(told), connector)
 
     def again(self, path: Path, connector: str, first: Book, capture: pytest.CaptureFixture[str], *given: str) -> None:
@@ -112,9 +120,9 @@ def city(stack: Stack, recordings: Path, tmp_path_factory: pytest.TempPathFactor
         patch.setenv("CITYOPS_DATABASE", config.database.url)
         migrate(config.database.url, config.database.schema)
         with workers(config) as crew:
-            crew.start("clean,watch,alerts")
+            crew.start(STREAM)
             crew.start("store")
-            yield City(config)
+            yield City(config, crew)
 
 
 def test_mbta_vehicle_positions(city: City, recordings: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,6 +239,22 @@ def test_dongsi_dust_reframed_as_hj212(city: City, recordings: Path, tmp_path: P
     hour = "SELECT pm25, pm10, co, pressure FROM dust_station WHERE source = %s AND ts = '2013-03-07 23:00+08'"
     assert query(city.config, hour, reframe.MN) == [(520.0, 585.0, 5400.0, 100_000.0)]
     city.again(path, "hj212", book, capsys)
+
+
+def test_killing_stream_and_store_in_the_middle_of_a_replay(city: City, recordings: Path, tmp_path: Path) -> None:
+    path = tmp_path / "dongsi.txt"
+    count = reframe.write(recordings / reframe.FILE, path, 6000, "PRSA00000000000000KILLED")
+    before = city.count("dust_station")
+
+    def kill() -> None:
+        for victim, rows in ((STREAM, 0), ("store", 1000), (STREAM, 2000), ("store", 3000)):
+            until(f"more than {rows} rows", lambda n=rows: city.count("dust_station") - before > n, city.crew)  # type: ignore[misc]
+            city.crew.kill(f"{victim}-0")
+            city.crew.start(victim)
+
+    book = city.replay(path, "hj212", meanwhile=kill)
+    assert of(book, "dust_station") == (count, 0, 0)
+    assert city.count("dust_station") == before + count
 
 
 def test_public_jt808_frames(city: City, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ def hour_of(row: Mapping[str, str]) -> int:
     return int(datetime(year, month, day, hour, tzinfo=encoder.BEIJING).timestamp()) * 1_000_000
 
 
-def upload(row: Mapping[str, str]) -> bytes:
+def upload(row: Mapping[str, str], mn: str = MN) -> bytes:
     """Give the frame of one hour."""
     values: dict[str, float | None] = {
         code: float(row[column]) * factor for column, (code, factor) in FACTORS.items() if row[column] != ABSENT
@@ -59,11 +59,11 @@ def upload(row: Mapping[str, str]) -> bytes:
     if row["wd"] != ABSENT:
         values[WIND] = SECTORS.index(row["wd"]) * 22.5
     start = hour_of(row)
-    return encoder.hourly(MN, ts=start, values=values, qn=encoder.stamp(start + HOUR_US, millis=True))
+    return encoder.hourly(mn, ts=start, values=values, qn=encoder.stamp(start + HOUR_US, millis=True))
 
 
-def write(series: Path, target: Path, count: int | None = None) -> int:
+def write(series: Path, target: Path, count: int | None = None, mn: str = MN) -> int:
     """Write the uploads of the series as a recording of one packet a line; give how many there are."""
-    frames = [upload(row).decode("ascii").rstrip("\r\n") for row in hours(series, count)]
+    frames = [upload(row, mn).decode("ascii").rstrip("\r\n") for row in hours(series, count)]
     target.write_text("\n".join(frames) + "\n", encoding="ascii")
     return len(frames)
