@@ -109,29 +109,21 @@ def _layout() -> str:
 
 
 def kinds_ts() -> str:
-    """Give the module of kinds: labels, units and grades of every field, and an interface per kind."""
-    described: dict[str, Any] = {}
-    interfaces: list[str] = []
-    for name, kind in all_kinds().items():
-        zh, en = kind.labels
-        columns = fields(name, "clean")
-        described[name] = {
-            "zh": zh,
-            "en": en,
-            "domain": kind.domain,
-            "fields": {
-                f.name: {"zh": f.zh, "en": f.en, "unit": f.unit, "grade": f.grade} for f in columns if f.name not in TIMES
-            },
-        }
-        lines = [f"/** {_first_sentence(kind)} */", f"export interface {kind.__name__} {{"]
-        for field in columns:
-            plain = {"string": "string", "bool": "boolean"}.get(str(field.type), "number")
-            lines.append(f"  {field.name}: {'string' if field.name in TIMES else plain}{' | null' if field.nullable else ''};")
-        interfaces.append("\n".join([*lines, "}", ""]))
-    body = json.dumps(described, ensure_ascii=False, indent=2)
-    return "\n".join(
-        [BANNER, f"export const KINDS = {body} as const;\n", "export type KindName = keyof typeof KINDS;\n", *interfaces]
-    )
+    """Give the module of kinds: an interface for each, its fields with label and unit."""
+    names = " | ".join(json.dumps(name) for name in all_kinds())
+    return "\n".join([BANNER, f"export type KindName = {names};\n", *(_kind(name) for name in all_kinds())])
+
+
+def _kind(name: str) -> str:
+    kind = all_kinds()[name]
+    lines = [f"/** {kind.labels[0]}: {_first_sentence(kind)} */", f"export interface {kind.__name__} {{"]
+    for field in fields(name, "clean"):
+        plain = {"string": "string", "bool": "boolean"}.get(str(field.type), "number")
+        unit = f" [{field.unit}]" if field.unit and field.name not in TIMES else ""
+        kept = "string" if field.name in TIMES else plain
+        lines.append(f"  /** {field.zh} {field.en}{unit} */")
+        lines.append(f"  {field.name}: {kept}{' | null' if field.nullable else ''};")
+    return "\n".join([*lines, "}", ""])
 
 
 def json_schemas() -> str:
