@@ -39,12 +39,15 @@ class Evaluator:
         self._places = Places()
         self._newest = 0
         self._changed: dict[str, bytes | None] = {}
+        self._phases: dict[str, str] = {}
+        """Phase of each condition as last written: a change of it is written even if nothing is said."""
 
     def restore(self, key: str, value: bytes) -> None:
         """Take up one condition of a checkpoint; rules that no longer exist are forgotten."""
         rule, _, source = key.partition("|")
         if rule in self._conditions:
-            self._conditions[rule][self._sources.code(source)] = _UNPACK.decode(value)
+            condition = self._conditions[rule][self._sources.code(source)] = _UNPACK.decode(value)
+            self._phases[key] = condition.phase
 
     def changes(self) -> dict[str, bytes | None]:
         """Give the conditions that changed since last asked; None for those that are over."""
@@ -81,9 +84,8 @@ class Evaluator:
 
     def _apply(self, rule: Rule, verdicts: Verdicts, rows: _Rows) -> list[Finding]:
         living = self._conditions[rule.id]
-        concerned = verdicts.bad
-        if living:
-            concerned = concerned | (verdicts.usable & np.isin(rows.codes, np.fromiter(living, np.int64, len(living))))
+        involved = np.union1d(rows.codes[verdicts.bad], np.fromiter(living, np.int64, len(living)))
+        concerned = verdicts.usable & np.isin(rows.codes, involved)
         found: list[Finding] = []
         for row in np.flatnonzero(concerned):
             code, ts, value = int(rows.codes[row]), int(rows.ts[row]), float(verdicts.values[row])
@@ -147,8 +149,13 @@ class Evaluator:
             living.pop(code, None)
         else:
             living[code] = condition
-        if said or before is None or condition is None:
-            self._changed[f"{rule.id}|{name}"] = None if condition is None else _PACK.encode(condition)
+        key = f"{rule.id}|{name}"
+        if condition is None:
+            self._phases.pop(key, None)
+            self._changed[key] = None
+        elif said or self._phases.get(key) != condition.phase:
+            self._phases[key] = condition.phase
+            self._changed[key] = _PACK.encode(condition)
         found = []
         for step, at in said:
             subject = before if step == "clear" and before is not None else condition or before

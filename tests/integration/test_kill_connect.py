@@ -43,7 +43,7 @@ class System:
         self.config = msgspec.structs.replace(
             config,
             connectors={"buses": listener},
-            connect=Connect(spool_dir=str(self.place.root / "spool"), state_interval_s=0.5),
+            connect=Connect(spool_dir=str(self.place.root / "spool")),
         )
         self.supervisor = Supervisor()
         path = settings.publish(self.config, self.place)
@@ -128,7 +128,7 @@ async def running(config: Config, patch: pytest.MonkeyPatch) -> AsyncIterator[Sy
 
 async def test_killing_every_part_loses_and_doubles_nothing(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(config, monkeypatch) as system:
-        fleet = Fleet(system.port, terminals=TERMINALS, each=80, pause_s=0.1)
+        fleet = Fleet(system.port, terminals=TERMINALS, each=60, pause_s=0.1)
         system.let_report(fleet)
         for share, victim in enumerate(("connect", "stream", "connect", "store", "connect"), 1):
             wanted = fleet.size * share // 7
@@ -148,7 +148,7 @@ async def test_killing_kafka_and_then_connect_loses_nothing(
     if broker is None:
         pytest.skip("the broker was adopted (CITYOPS_KAFKA): it is not ours to kill")
     async with running(config, monkeypatch) as system:
-        fleet = Fleet(system.port, terminals=TERMINALS, each=60, pause_s=0.2)
+        fleet = Fleet(system.port, terminals=TERMINALS, each=50, pause_s=0.2)
         system.let_report(fleet)
         await system.until("a quarter is answered", lambda: fleet.answered >= fleet.size // 4)
         broker.process.signal(signal.SIGKILL)
