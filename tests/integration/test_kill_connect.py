@@ -167,4 +167,4 @@ async def test_killing_kafka_and_then_connect_loses_nothing(
         await system.until("every position is answered", system.done, 60)
         assert not any(t.refused or t.waiting for t in fleet.terminals)
         await system.all_stored(fleet)
-        assert not system.spooled
+        await system.until("the spool is empty", lambda: not system.spooled)
