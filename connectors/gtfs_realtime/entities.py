@@ -61,6 +61,8 @@ def position(entity: Any, times: Times) -> Reading:
     fields = {**_present(told), **_present(told.trip), **_present(told.position), **_present(told.vehicle)}
     if "occupancy_percentage" not in fields and told.HasField("occupancy_status"):
         fields["occupancy_percentage"] = loads().get(told.occupancy_status)
+    if not 0 <= fields.get("bearing", 0) <= 360:
+        del fields["bearing"]  # MBTA sends -1 for a vehicle whose heading it does not know
     return mapping.read(HERE / "mapping.toml").reading(
         "bus_position",
         fields,
