@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -15,7 +16,14 @@ import faust
 BROKER, RECORDS = sys.argv[1], int(sys.argv[2])
 METRICS = ("speed", "occupancy")
 
-app = faust.App("bench-plain-faust", broker=f"kafka://{BROKER}", store="memory://", web_enabled=False, topic_partitions=1)
+app = faust.App(
+    "bench-plain-faust",
+    datadir=tempfile.mkdtemp(prefix="bench-plain-faust-"),
+    broker=f"kafka://{BROKER}",
+    store="memory://",
+    web_enabled=False,
+    topic_partitions=1,
+)
 readings = app.topic("bench-readings", value_serializer="json", partitions=1)
 table: Any = app.Table("bench-aggregates", default=dict, partitions=1).tumbling(60.0, expires=120.0)
 seen = 0
