@@ -220,6 +220,8 @@ async function connection(browser) {
   const becomes = (state) => page.waitForSelector(`${id('connection-state')}[data-state="${state}"]`, { timeout: 40_000 });
   await logIn(page);
   await becomes('live');
+  // figures come with the first tick, a moment after "live"; until then the cards are empty
+  await page.waitForFunction((s) => /\d/.test(document.querySelector(s)?.textContent ?? ''), `${id('kpi-card')} .kpi-value b`, { timeout: 20_000 });
   silent = true;
   await becomes('stale');
   hold('a silent server is told within seconds', await page.locator(`${id('connection-banner')}.is-stale`).isVisible());
