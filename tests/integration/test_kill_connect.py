@@ -107,7 +107,7 @@ class System:
             assert (part["lost"], part["in_flight"], part["rejected"]) == (0, 0, 0), told
             assert part["received"] == part["stored"] + part["duplicates"], told
         assert told["stored"] == fleet.size
-        assert told["duplicates"] <= fleet.repeated
+        assert 0 < told["duplicates"] <= fleet.repeated
 
 
 @asynccontextmanager
