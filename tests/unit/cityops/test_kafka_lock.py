@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,9 @@ def test_the_broker_listens_on_the_loopback_only_and_creates_no_topic_by_itself(
     assert lines["listeners"] == "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"
     assert lines["auto.create.topics.enable"] == "false"
     assert lines["log.message.timestamp.type"] == "LogAppendTime"
+
+
+def test_a_cluster_id_is_never_taken_for_an_option() -> None:
+    assert kafka.cluster_id(uuid.UUID(int=2**128 - 1)) == "f____________________w"
+    assert len(kafka.cluster_id(uuid.uuid4())) == 22
+    assert not any(kafka.cluster_id(uuid.UUID(int=n << 120)).startswith("-") for n in range(256))
