@@ -18,14 +18,50 @@ GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "name", "capacity"
 REVOKE ALL ON cityops.bike_vehicle FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "station", "vehicle_type", "is_reserved", "is_disabled", "range", "quality", "zone") ON cityops.bike_vehicle TO cityops_reader;
 
+REVOKE ALL ON cityops.bike_event FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "event", "operator", "quality", "zone") ON cityops.bike_event TO cityops_reader;
+
 REVOKE ALL ON cityops.dust_station FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "period", "pm10", "pm25", "tsp", "noise", "temperature", "humidity", "pressure", "wind_speed", "wind_direction", "so2", "no2", "co", "o3", "flag", "quality", "zone") ON cityops.dust_station TO cityops_reader;
 
 REVOKE ALL ON cityops.env_factor FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "factor", "system", "period", "value", "low", "high", "total", "flag", "quality", "zone") ON cityops.env_factor TO cityops_reader;
 
+REVOKE ALL ON cityops.streetlight FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "cabinet", "on", "commanded_on", "dimming", "power", "rated_power", "voltage", "current", "power_factor", "energy", "temperature", "burning", "lux", "fault", "flag", "quality", "zone") ON cityops.streetlight TO cityops_reader;
+
+REVOKE ALL ON cityops.bill_payment FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "utility", "channel", "district", "volume", "energy", "quality", "zone") ON cityops.bill_payment TO cityops_reader;
+
+REVOKE ALL ON cityops.ride_hailing_position FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "company", "business", "quality", "zone") ON cityops.ride_hailing_position TO cityops_reader;
+
+REVOKE ALL ON cityops.ride_hailing_order FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "event", "company", "distance", "empty_distance", "duration", "reason", "quality", "zone") ON cityops.ride_hailing_order TO cityops_reader;
+
+REVOKE ALL ON cityops.taxi_trip FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "started_at", "distance", "empty_distance", "waiting", "payment", "trip_number", "quality", "zone") ON cityops.taxi_trip TO cityops_reader;
+
+REVOKE ALL ON cityops.bus_event FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "event", "line", "direction", "trip", "stop", "speed", "delay", "mileage", "doors_open", "quality", "zone") ON cityops.bus_event TO cityops_reader;
+
+REVOKE ALL ON cityops.vehicle_alarm_episode FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "code", "phase", "started_at", "level", "number", "speed", "quality", "zone") ON cityops.vehicle_alarm_episode TO cityops_reader;
+
+REVOKE ALL ON cityops.driver_duty FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "event", "issuer", "valid_until", "detail", "quality", "zone") ON cityops.driver_duty TO cityops_reader;
+
+REVOKE ALL ON cityops.hazmat_waybill FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "quality", "zone") ON cityops.hazmat_waybill TO cityops_reader;
+
+REVOKE ALL ON cityops.ev_battery FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "speed", "mileage", "running", "charging", "voltage", "current", "soc", "insulation", "cell_voltage_max", "cell_voltage_min", "temperature_max", "temperature_min", "alarm_level", "alarm", "quality", "zone") ON cityops.ev_battery TO cityops_reader;
+
 REVOKE ALL ON cityops.traffic_detector FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "period", "lane", "speed", "flow", "occupancy", "quality", "zone") ON cityops.traffic_detector TO cityops_reader;
+
+REVOKE ALL ON cityops.traffic_link FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "period", "road", "speed", "free_speed", "travel_time", "free_travel_time", "length", "state", "quality", "zone") ON cityops.traffic_link TO cityops_reader;
 
 REVOKE ALL ON cityops.bus_position FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "line", "trip", "stop", "occupancy", "delay", "quality", "zone") ON cityops.bus_position TO cityops_reader;
@@ -44,6 +80,21 @@ GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "line", "vehicle",
 
 REVOKE ALL ON cityops.service_alert FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "cause", "effect", "header", "line", "starts_at", "ends_at", "quality", "zone") ON cityops.service_alert TO cityops_reader;
+
+REVOKE ALL ON cityops.water_node FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "flag", "pressure", "flow", "volume", "level", "temperature", "turbidity", "chlorine", "ph", "pump_on", "quality", "zone") ON cityops.water_node TO cityops_reader;
+
+REVOKE ALL ON cityops.power_load FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "flag", "voltage_a", "voltage_b", "voltage_c", "current_a", "current_b", "current_c", "power", "reactive_power", "power_factor", "frequency", "load", "oil_temperature", "closed", "quality", "zone") ON cityops.power_load TO cityops_reader;
+
+REVOKE ALL ON cityops.gas_node FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "flag", "inlet_pressure", "outlet_pressure", "flow", "volume", "temperature", "lel", "valve_open", "battery", "quality", "zone") ON cityops.gas_node TO cityops_reader;
+
+REVOKE ALL ON cityops.heat_substation FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "flag", "supply_temperature", "return_temperature", "secondary_supply_temperature", "secondary_return_temperature", "room_temperature", "outdoor_temperature", "supply_pressure", "return_pressure", "flow", "power", "energy", "makeup_flow", "pump_on", "quality", "zone") ON cityops.heat_substation TO cityops_reader;
+
+REVOKE ALL ON cityops.meter_reading FROM cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "flag", "medium", "register", "energy", "reverse_energy", "volume", "settlement_volume", "settlement_energy", "power", "flow", "voltage", "current", "frequency", "supply_temperature", "return_temperature", "hours", "valve", "battery_low", "state", "quality", "zone") ON cityops.meter_reading TO cityops_reader;
 
 REVOKE ALL ON cityops.windows FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "kind", "metric", "size", "count", "mean", "low", "high", "last", "quality", "zone") ON cityops.windows TO cityops_reader;

@@ -50,6 +50,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The kind's name for people: zh, en."""
     metrics: ClassVar[tuple[str, ...]] = ()
     """Fields that windows aggregate."""
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Fields that, beside ``source``, ``ts`` and ``serial``, tell two readings of this kind apart."""
     lateness_s: ClassVar[float] = 60.0
     """How far behind the newest event a reading may arrive and still be live."""
     interval_s: ClassVar[float] = 60.0

@@ -6,13 +6,12 @@ from functools import cache
 
 from schemas.derive import fields
 from schemas.kinds import all_kinds
+from schemas.kinds import kind as kind_by_name
 
 WINDOWS = "windows"
 """Table of the kind ``window``, whose own name is a reserved word of SQL."""
 OWN = ("window", "reject")
 """Kinds that CityOps makes itself; they have statements of their own and no place in the ledger's sums of readings."""
-PARTS = ("factor", "system", "period", "lane")
-"""Fields that belong to a reading's identity where its kind has them: one message may carry several such rows."""
 
 
 def table_of(kind: str) -> str:
@@ -45,8 +44,7 @@ def quoted(names: tuple[str, ...], prefix: str = "") -> str:
 @cache
 def identity(kind: str) -> tuple[str, ...]:
     """Name the columns that, taken together, two different readings of a kind never share."""
-    own = {f.name for f in fields(kind)}
-    return ("source", "ts", "serial", *(name for name in PARTS if name in own))
+    return ("source", "ts", "serial", *kind_by_name(kind).parts)
 
 
 def reading_kinds() -> tuple[str, ...]:

@@ -25,6 +25,8 @@ class Reply(msgspec.Struct, frozen=True):
 
     data: bytes
     when: Literal["now", "durable"] = "durable"
+    to: str = ""
+    """Topic to publish on, where the transport has topics; empty is the connection it came by."""
 
 
 class Request(msgspec.Struct, frozen=True):

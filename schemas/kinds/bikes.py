@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from schemas.kinds.transport import Latitude, Longitude
+from schemas.kinds.transport import Crs, Latitude, Longitude, RawDegrees
 from schemas.reading import Grade, Reading, meta
 
 
@@ -44,3 +44,21 @@ class BikeVehicle(Reading, frozen=True, kw_only=True, tag="bike_vehicle"):
     is_reserved: Annotated[bool, meta("已预约", "Reserved")] | None = None
     is_disabled: Annotated[bool, meta("停用", "Out of service")] | None = None
     range: Annotated[float, meta("续航", "Range left", "m", ge=0, le=1e6)] | None = None
+
+
+class BikeEvent(Reading, frozen=True, kw_only=True, tag="bike_event"):
+    """One lock or unlock of a shared bike, as its operator pushes it."""
+
+    domain: ClassVar[str] = "bikes"
+    labels: ClassVar[tuple[str, str]] = ("共享单车开关锁", "Bike lock event")
+    parts: ClassVar[tuple[str, ...]] = ("event",)
+    lateness_s: ClassVar[float] = 300.0
+    interval_s: ClassVar[float] = 3600.0
+
+    lon: Longitude | None = None
+    lat: Latitude | None = None
+    raw_lon: RawDegrees | None = None
+    raw_lat: RawDegrees | None = None
+    raw_crs: Crs | None = None
+    event: Annotated[str, meta("事件", "lock or unlock", max_length=16)]
+    operator: Annotated[str, meta("运营企业", "Operator", max_length=64)] | None = None

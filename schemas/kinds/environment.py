@@ -19,6 +19,7 @@ class DustStation(Reading, frozen=True, kw_only=True, tag="dust_station"):
     domain: ClassVar[str] = "environment"
     labels: ClassVar[tuple[str, str]] = ("扬尘监测站", "Dust station")
     metrics: ClassVar[tuple[str, ...]] = ("pm10", "pm25", "tsp", "noise")
+    parts: ClassVar[tuple[str, ...]] = ("period",)
     lateness_s: ClassVar[float] = 120.0
     interval_s: ClassVar[float] = 60.0
     retention_s: ClassVar[float] = 20 * 366 * 86_400.0
@@ -49,6 +50,7 @@ class EnvFactor(Reading, frozen=True, kw_only=True, tag="env_factor"):
 
     domain: ClassVar[str] = "environment"
     labels: ClassVar[tuple[str, str]] = ("环境监测因子", "Environmental factor")
+    parts: ClassVar[tuple[str, ...]] = ("factor", "system", "period")
     lateness_s: ClassVar[float] = 120.0
     retention_s: ClassVar[float] = 20 * 366 * 86_400.0
 

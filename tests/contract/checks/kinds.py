@@ -12,8 +12,33 @@ import pyarrow as pa
 from schemas.derive import SQL, TIMES, Field
 from schemas.reading import Grade
 
-HAN = re.compile(r"[\u4e00-\u9fff]|PM|TSP")
-UNITS = {"", "µs", "s", "m", "m/s", "°", "°C", "%", "Pa", "L", "dB(A)", "µg/m³", "1/h"}
+HAN = re.compile(r"[\u4e00-\u9fff]|PM|TSP|pH")
+UNITS = {
+    *(
+        "",
+        "µs",
+        "s",
+        "m",
+        "m/s",
+        "°",
+        "°C",
+        "%",
+        "Pa",
+        "L",
+        "dB(A)",
+        "µg/m³",
+        "1/h",
+        "m³",
+        "m³/s",
+        "J",
+        "W",
+        "var",
+        "V",
+        "A",
+        "Ω",
+    ),
+    *("Hz", "lx", "NTU", "g/m³", "fen"),
+}
 """SI, and what has no SI unit of daily use."""
 INT64 = range(-(2**63), 2**63)
 ADDED = re.compile(
