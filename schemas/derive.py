@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -122,48 +123,56 @@ def fingerprint(kind: str, stage: Stage = "raw") -> str:
     return hashlib.sha256(f"{kind}/{stage}/{text}".encode()).hexdigest()[:16]
 
 
-def violations(batch: pa.RecordBatch, kind: str) -> dict[str, NDArray[np.bool_]]:
+def violations(rows: pa.RecordBatch | pa.Table, kind: str) -> dict[str, NDArray[np.bool_]]:
     """Give, for each field with any value outside its bounds, the mask of offending rows.
 
     Absent values never offend; NaN and infinities always do.
     """
     found: dict[str, NDArray[np.bool_]] = {}
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+    present = set(table.schema.names)
     for field in fields(kind):
-        if field.name not in batch.schema.names:
+        if field.name not in present or field.name in TIMES:
             continue
-        mask = _outside(batch.column(field.name), field)
-        if mask is not None and mask.any():
+        column = table.column(field.name)
+        if column.null_count == len(column) or _surely_inside(column, field):
+            continue
+        mask = _outside(column, field)
+        if mask.any():
             found[field.name] = mask
     return found
 
 
-def _outside(column: pa.Array, field: Field) -> NDArray[np.bool_] | None:
+def _surely_inside(column: pa.ChunkedArray, field: Field) -> bool:
+    """Tell, at the cost of one pass, that no row can offend; a doubt is left to the exact look."""
     if pa.types.is_string(field.type):
-        if field.max_length is None or len(column) == 0:
-            return None
-        lengths = pc.fill_null(pc.utf8_length(column), 0)
-        return np.asarray(pc.greater(lengths, field.max_length).to_numpy(zero_copy_only=False), dtype=bool)
+        return field.max_length is None or (pc.max(pc.binary_length(column)).as_py() or 0) <= field.max_length
     if pa.types.is_floating(field.type):
-        values = column.to_numpy(zero_copy_only=False)
-        absent = (
-            np.zeros(len(values), dtype=bool)
-            if column.null_count == 0
-            else np.asarray(column.is_null().to_numpy(zero_copy_only=False), dtype=bool)
-        )
-        outside: NDArray[np.bool_] = _bounds(values, field) & ~absent
-        return outside
+        if column.null_count:
+            return False
+        values = column.to_numpy()
+        return _inside(float(values.min()), field) and _inside(float(values.max()), field)
     if pa.types.is_integer(field.type) and (field.ge is not None or field.le is not None):
-        values = column.fill_null(int(field.ge or 0)).to_numpy(zero_copy_only=False)
-        return _bounds(values, field)
-    return None
+        found = pc.min_max(column)
+        return _inside(found["min"].as_py(), field) and _inside(found["max"].as_py(), field)
+    return True
 
 
-def _bounds(values: NDArray[Any], field: Field) -> NDArray[np.bool_]:
+def _inside(value: float, field: Field) -> bool:
+    return math.isfinite(value) and (field.ge is None or value >= field.ge) and (field.le is None or value <= field.le)
+
+
+def _outside(column: pa.ChunkedArray, field: Field) -> NDArray[np.bool_]:
+    if pa.types.is_string(field.type):
+        lengths = pc.fill_null(pc.utf8_length(column), 0)
+        return np.asarray(pc.greater(lengths, field.max_length).to_numpy(), dtype=bool)
+    present = np.asarray(column.is_valid().to_numpy(), dtype=bool)
+    values = (column if pa.types.is_floating(field.type) else column.fill_null(0)).to_numpy()
+    outside: NDArray[np.bool_] = present.copy()
     with np.errstate(invalid="ignore"):
-        inside: NDArray[np.bool_] = np.isfinite(values)
+        outside[present] = ~np.isfinite(values[present])
         if field.ge is not None:
-            inside &= values >= field.ge
+            outside |= present & (values < field.ge)
         if field.le is not None:
-            inside &= values <= field.le
-    outside: NDArray[np.bool_] = ~inside
+            outside |= present & (values > field.le)
     return outside

@@ -7,6 +7,7 @@ carries it through one to one, so every consumer can skip what it has seen and n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import msgspec
 import pyarrow as pa
@@ -58,11 +59,12 @@ _DECODER = msgspec.json.Decoder(Header)
 
 
 def encode(batch: pa.RecordBatch, header: Header) -> tuple[bytes, Headers]:
-    """Give the record value and headers of a frame; ``batch`` must have the schema of its kind."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes(), [("cityops", msgspec.json.encode(header))]
+    """Give the record value and headers of a frame: an Arrow IPC stream, and the header as JSON."""
+    if batch.schema.equals(arrow_schema(header.kind, header.stage)):
+        message = schema_message(header.kind, header.stage)
+    else:
+        message = _message_of(batch.schema)
+    return b"".join((message, batch.serialize(), EOS)), [("cityops", msgspec.json.encode(header))]
 
 
 def decode_header(headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes] | None) -> Header:
@@ -78,22 +80,35 @@ def decode_header(headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes] | N
 
 
 def decode(value: bytes, header: Header) -> pa.RecordBatch:
-    """Read a frame's rows, aligned to this release's schema of its kind.
+    """Read a frame's rows, aligned to this release's schema of its kind, without copying them.
 
     Columns this release added since are null; any other difference raises ``Reject("bad_schema")``.
     """
     try:
-        with pa.ipc.open_stream(value) as reader:
-            table = reader.read_all().combine_chunks()
-        batches = table.to_batches()
-        batch = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
-    except (pa.ArrowInvalid, pa.ArrowException, OSError, ValueError) as error:
+        batch = _same_schema(value, header) or _any_schema(value)
+    except (pa.ArrowInvalid, pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise Reject("bad_schema", f"frame of {header.kind}: {error}", value[:4096]) from error
     if batch.num_rows != header.rows:
         raise Reject(
             "bad_schema", f"frame of {header.kind}: header says {header.rows} rows, it has {batch.num_rows}", value[:4096]
         )
     return align(batch, header.kind, header.stage)
+
+
+def _same_schema(value: bytes, header: Header) -> pa.RecordBatch | None:
+    """Read a frame of this very release: its one batch follows the known schema message."""
+    prefix = schema_message(header.kind, header.stage)
+    if not (value.startswith(prefix) and value.endswith(EOS)):
+        return None
+    message = pa.py_buffer(value).slice(len(prefix))
+    return pa.ipc.read_record_batch(message, arrow_schema(header.kind, header.stage))
+
+
+def _any_schema(value: bytes) -> pa.RecordBatch:
+    with pa.ipc.open_stream(value) as reader:
+        table = reader.read_all().combine_chunks()
+    batches = table.to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
 def align(batch: pa.RecordBatch, kind: str, stage: Stage) -> pa.RecordBatch:
@@ -119,43 +134,24 @@ def align(batch: pa.RecordBatch, kind: str, stage: Stage) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def decode_many(values: Sequence[bytes], kind: str, stage: Stage) -> pa.RecordBatch:
-    """Read many frames of one kind and release as one batch, in order; rows are concatenated.
-
-    Frames are joined into a single IPC stream first (each one's identical schema message is cut off),
-    which costs a third of opening each.
-    """
-    prefix = schema_message(kind, stage)
-    if not all(v.startswith(prefix) and v.endswith(EOS) for v in values):
-        raise Reject("bad_schema", f"frames of {kind} differ in schema; read them one by one")
-    joined = b"".join([prefix, *(memoryview(v)[len(prefix) : -len(EOS)] for v in values), EOS])
-    with pa.ipc.open_stream(joined) as reader:
-        return _one_batch(reader.read_all(), kind, stage)
-
-
 def concat(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """Give batches of one schema as one batch; there must be at least one."""
     table = pa.Table.from_batches(batches).combine_chunks()
     return table.to_batches()[0] if table.num_rows else batches[0]
 
 
-def _one_batch(table: pa.Table, kind: str, stage: Stage) -> pa.RecordBatch:
-    batches = table.combine_chunks().to_batches()
-    return batches[0] if batches else empty(kind, stage)
-
-
+@cache
 def schema_message(kind: str, stage: Stage) -> bytes:
     """Give the bytes every frame of this kind and release starts with."""
-    key = (kind, stage)
-    if key not in _PREFIX:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, arrow_schema(kind, stage)):
-            pass
-        _PREFIX[key] = sink.getvalue().to_pybytes()[: -len(EOS)]
-    return _PREFIX[key]
+    return _message_of(arrow_schema(kind, stage))
 
 
-_PREFIX: dict[tuple[str, Stage], bytes] = {}
+def _message_of(schema: pa.Schema) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema):
+        pass
+    found: bytes = sink.getvalue().to_pybytes()[: -len(EOS)]
+    return found
 
 
 def empty(kind: str, stage: Stage) -> pa.RecordBatch:

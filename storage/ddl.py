@@ -11,7 +11,7 @@ from schemas.derive import TIMES, Field, fields
 from schemas.kinds import kind as kind_by_name
 from storage.tables import quoted, table_of, time_of
 
-KEYS = {"window": ("kind", "metric", "size", "source", "ts")}
+KEYS = {"window": ("kind", "metric", "size", "dimension", "source", "ts", "part")}
 """Primary keys of the kinds that are replaced rather than appended."""
 
 

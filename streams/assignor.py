@@ -39,7 +39,7 @@ class CopartitionAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # a
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> Any:
         """Give what a member tells the group about itself."""
-        return ConsumerProtocolMemberMetadata(cls.version, list(topics), b"")
+        return ConsumerProtocolMemberMetadata(cls.version, sorted(topics), b"")
 
     @classmethod
     def on_assignment(cls, assignment: Any) -> None:

@@ -27,6 +27,7 @@ from streams.agents.clean import CleanTask
 from streams.agents.store import StoreTask
 from streams.agents.watch import WatchTask
 from streams.app import Agent, fatal, make_app, make_producer
+from streams.steps.places import ZoneGrid
 from streams.task import Task
 
 log = structlog.get_logger()
@@ -56,7 +57,7 @@ class Worker:
         self._config = config
         self._clock = clock
         self._rules = rules_of(config)
-        self._zones = zones.load(config.stream.boundaries)
+        self._zones = ZoneGrid(zones.load(config.stream.boundaries))
         self._books: dict[int, Book] = {}
         self._parts: tuple[Any, Any] | None = None
         self._opening = asyncio.Lock()

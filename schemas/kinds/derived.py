@@ -8,7 +8,11 @@ from schemas.reading import Grade, Reading, meta
 
 
 class Window(Reading, frozen=True, kw_only=True, tag="window"):
-    """The closed aggregate of one metric of one source; ``ts`` is the window's start, ``source`` its subject."""
+    """The closed aggregate of one metric of one subject; ``ts`` is the window's start.
+
+    The subject, in ``source``, is a source, or by ``dimension`` a zone, line or operator. Windows of such groups
+    come in one part per partition, which add up: counts, means by count, bounds, and sketches bucket by bucket.
+    """
 
     domain: ClassVar[str] = "derived"
     labels: ClassVar[tuple[str, str]] = ("时间窗口统计", "Window")
@@ -16,11 +20,16 @@ class Window(Reading, frozen=True, kw_only=True, tag="window"):
     kind: Annotated[str, meta("数据类别", "Kind of the readings", max_length=64)]
     metric: Annotated[str, meta("指标", "Field that was aggregated", max_length=64)]
     size: Annotated[int, meta("窗口长度", "Length of the window", "s", ge=1, le=86400)]
+    dimension: Annotated[str, meta("维度", "What the subject is: source, zone, line or operator", max_length=16)]
+    part: Annotated[int, meta("分片", "Partition the readings of a group came from; 0 for a source", ge=0, le=65535)]
     count: Annotated[int, meta("个数", "Readings that had a value", ge=0)]
     mean: Annotated[float, meta("均值", "Mean, in the metric's unit")]
     low: Annotated[float, meta("最小值", "Minimum, in the metric's unit")]
     high: Annotated[float, meta("最大值", "Maximum, in the metric's unit")]
     last: Annotated[float, meta("末值", "Value of the newest reading, in the metric's unit")]
+    p50: Annotated[float, meta("中位数", "Median within 1 %, in the metric's unit; groups only")] | None = None
+    p95: Annotated[float, meta("95 分位数", "95th percentile within 1 %, in the metric's unit; groups only")] | None = None
+    sketch: Annotated[bytes, meta("分布", "Counts by bucket, as storage/sketch.py packs them")] | None = None
 
 
 class RejectRow(Reading, frozen=True, kw_only=True, tag="reject"):

@@ -8,14 +8,19 @@ CREATE TABLE windows (
     "kind" text NOT NULL,
     "metric" text NOT NULL,
     "size" bigint NOT NULL,
+    "dimension" text NOT NULL,
+    "part" bigint NOT NULL,
     "count" bigint NOT NULL,
     "mean" double precision NOT NULL,
     "low" double precision NOT NULL,
     "high" double precision NOT NULL,
     "last" double precision NOT NULL,
+    "p50" double precision,
+    "p95" double precision,
+    "sketch" bytea,
     "quality" integer NOT NULL,
     "zone" integer,
-    PRIMARY KEY ("kind", "metric", "size", "source", "ts")
+    PRIMARY KEY ("kind", "metric", "size", "dimension", "source", "ts", "part")
 );
 SELECT cityops_hypertable('windows', 'ts');
 CREATE INDEX windows_ts ON windows USING brin (ts) WITH (pages_per_range = 32, autosummarize = on);
@@ -28,11 +33,16 @@ COMMENT ON COLUMN windows."serial" IS '报文流水号 / The device''s own messa
 COMMENT ON COLUMN windows."kind" IS '数据类别 / Kind of the readings';
 COMMENT ON COLUMN windows."metric" IS '指标 / Field that was aggregated';
 COMMENT ON COLUMN windows."size" IS '窗口长度 / Length of the window [s]';
+COMMENT ON COLUMN windows."dimension" IS '维度 / What the subject is: source, zone, line or operator';
+COMMENT ON COLUMN windows."part" IS '分片 / Partition the readings of a group came from; 0 for a source';
 COMMENT ON COLUMN windows."count" IS '个数 / Readings that had a value';
 COMMENT ON COLUMN windows."mean" IS '均值 / Mean, in the metric''s unit';
 COMMENT ON COLUMN windows."low" IS '最小值 / Minimum, in the metric''s unit';
 COMMENT ON COLUMN windows."high" IS '最大值 / Maximum, in the metric''s unit';
 COMMENT ON COLUMN windows."last" IS '末值 / Value of the newest reading, in the metric''s unit';
+COMMENT ON COLUMN windows."p50" IS '中位数 / Median within 1 %, in the metric''s unit; groups only';
+COMMENT ON COLUMN windows."p95" IS '95 分位数 / 95th percentile within 1 %, in the metric''s unit; groups only';
+COMMENT ON COLUMN windows."sketch" IS '分布 / Counts by bucket, as storage/sketch.py packs them';
 COMMENT ON COLUMN windows."quality" IS '质量位 / Quality bits, 0 is good';
 COMMENT ON COLUMN windows."zone" IS '行政区 / County by GB/T 2260 code';
 

@@ -10,22 +10,23 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas import metrics, topics
 from schemas.config import Stream as StreamConfig
 from schemas.derive import fingerprint
 from schemas.errors import Reject
-from schemas.frame import Header, concat, decode_header, encode, from_readings
+from schemas.frame import Header, decode_header, empty, encode, from_readings
 from schemas.frame import decode as read
 from schemas.kinds import kind as kind_by_name
 from schemas.kinds.derived import RejectRow
 from schemas.reading import Lane
 from storage.checkpoints import Checkpoint
-from storage.zones import Zone
 from streams.steps.dedupe import Dedupe
-from streams.steps.enrich import Lateness, clean_batch
-from streams.steps.sources import times
+from streams.steps.enrich import Lateness, judged, with_judgement
+from streams.steps.places import ZoneGrid
+from streams.steps.sources import Columns
 from streams.steps.validate import Refusal, check
 from streams.task import Marks, Outcome, Output, Record
 
@@ -42,7 +43,7 @@ class Raw:
 class CleanTask:
     """Checks, deduplicates and enriches the frames of one raw partition."""
 
-    def __init__(self, topic: str, partition: int, zones: Sequence[Zone], settings: StreamConfig) -> None:
+    def __init__(self, topic: str, partition: int, zones: ZoneGrid, settings: StreamConfig) -> None:
         self._out = topics.clean(topic.removeprefix("raw-"))
         self._partition = partition
         self._zones = zones
@@ -62,8 +63,7 @@ class CleanTask:
             elif what == "newest":
                 self._lateness[kind] = Lateness(self._allowed(kind), struct.unpack("<q", value)[0])
         for kind, found in blocks.items():
-            self._dedupe[kind] = Dedupe()
-            self._dedupe[kind].restore(found)
+            self._dedupe_of(kind).restore(found)
 
     def remember(self, records: Sequence[Record]) -> None:
         """Nothing is open between batches."""
@@ -93,51 +93,47 @@ class CleanTask:
         outcome.marks = self._marks.changes()
         for kind in {k for k, _ in groups}:
             outcome.state |= {f"dedupe/{kind}/{n}": v for n, v in self._dedupe[kind].changes().items()}
-            outcome.state[f"newest/{kind}"] = struct.pack("<q", self._lateness[kind].newest)
+            outcome.state[f"newest/{kind}"] = struct.pack("<q", self._lateness_of(kind).newest)
         return outcome
 
     def _group(self, kind: str, lane: Lane, raws: Sequence[Raw]) -> dict[int, list[Output]]:
         """Clean all frames of one kind and lane as one batch, then cut it into their frames again."""
-        dedupe = self._dedupe.setdefault(kind, Dedupe())
-        lateness = self._lateness.setdefault(kind, Lateness(self._allowed(kind)))
-        batch = concat([r.batch for r in raws])
-        frame_of = np.repeat(np.arange(len(raws)), [r.batch.num_rows for r in raws])
-        keep, refusals = check(batch, kind, lane)
-        passed, passed_frame = _only(batch, frame_of, keep)
-        fresh, fresh_frame = _only(passed, passed_frame, dedupe.unseen(passed))
-        late = lateness.late(fresh, fresh_frame, len(raws)) if lane == "live" else np.ones(fresh.num_rows, np.bool_)
-        clean = clean_batch(fresh, kind, self._zones, late)
+        rows = Columns(pa.Table.from_batches([r.batch for r in raws]))
+        sizes = np.array([r.batch.num_rows for r in raws])
+        frame_of = np.repeat(np.arange(len(raws)), sizes)
+        keep, refusals = check(rows, kind, lane)
+        fresh = self._dedupe_of(kind).unseen(rows, keep)
+        late = self._lateness_of(kind).late(rows, frame_of, len(raws), fresh) if lane == "live" else np.ones(len(rows), np.bool_)
+        parts = _cut(with_judgement(rows.table, *judged(rows, self._zones, late)), kind, sizes, fresh)
         refused: dict[int, list[Refusal]] = defaultdict(list)
         for refusal in refusals:
             refused[int(frame_of[refusal.row])].append(refusal)
-        rows = np.bincount(fresh_frame, minlength=len(raws))
-        duplicates = np.bincount(passed_frame, minlength=len(raws)) - rows
-        starts = np.cumsum(rows) - rows
-        _count(kind, clean.num_rows, int(duplicates.sum()), refusals)
         found: dict[int, list[Output]] = {}
-        for place, raw in enumerate(raws):
-            part = clean.slice(int(starts[place]), int(rows[place]))
-            found[raw.number] = [self._frame(raw.header, part, int(duplicates[place]), refused[place])]
+        for place, (raw, part) in enumerate(zip(raws, parts, strict=True)):
+            found[raw.number] = [self._frame(raw, part, refused[place])]
             if refused[place]:
-                found[raw.number].append(self._refused(raw.header, batch, refused[place]))
+                found[raw.number].append(self._refused(raw.header, rows.table, refused[place]))
+        passed = int(fresh.sum())
+        _count(kind, passed, len(rows) - passed - len(refusals), refusals)
         return found
 
-    def _frame(self, header: Header, clean: pa.RecordBatch, duplicates: int, refusals: Sequence[Refusal]) -> Output:
-        ts = times(clean, "ts")
+    def _frame(self, raw: Raw, clean: pa.RecordBatch, refusals: Sequence[Refusal]) -> Output:
+        header, whole = raw.header, clean.num_rows == raw.header.rows
+        ts = pc.min_max(clean.column("ts").cast(pa.int64())).as_py() if clean.num_rows and not whole else {"min": 0, "max": 0}
         made = msgspec.structs.replace(
             header,
             stage="clean",
             fingerprint=fingerprint(header.kind, "clean"),
             rows=clean.num_rows,
-            ts_min=int(ts.min()) if len(ts) else 0,
-            ts_max=int(ts.max()) if len(ts) else 0,
-            duplicates=duplicates,
-            rejected=dict(Counter(r.reason for r in refusals)),
+            ts_min=header.ts_min if whole else ts["min"],
+            ts_max=header.ts_max if whole else ts["max"],
+            duplicates=header.rows - clean.num_rows - len(refusals),
+            rejected=dict(Counter(r.reason for r in refusals)) if refusals else {},
         )
         value, headers = encode(clean, made)
         return Output(self._out, self._partition, value, headers)
 
-    def _refused(self, header: Header, batch: pa.RecordBatch, refusals: Sequence[Refusal]) -> Output:
+    def _refused(self, header: Header, batch: pa.Table, refusals: Sequence[Refusal]) -> Output:
         rows = []
         for refusal in refusals:
             row = batch.slice(refusal.row, 1).to_pylist()[0]
@@ -187,17 +183,27 @@ class CleanTask:
         value, headers = encode(batch, made)
         return Output(topics.REJECTS, self._partition, value, headers)
 
+    def _dedupe_of(self, kind: str) -> Dedupe:
+        return self._dedupe.setdefault(kind, Dedupe(kind_by_name(kind).parts))
+
+    def _lateness_of(self, kind: str) -> Lateness:
+        return self._lateness.setdefault(kind, Lateness(self._allowed(kind)))
+
     def _allowed(self, kind: str) -> float:
         return self._settings.lateness_s.get(kind, kind_by_name(kind).lateness_s)
 
 
-def _only(
-    batch: pa.RecordBatch, frame_of: NDArray[np.int64], mask: NDArray[np.bool_]
-) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
-    """Give the masked rows and the numbers of their frames."""
-    if mask.all():
-        return batch, frame_of
-    return batch.filter(pa.array(mask)), frame_of[mask]
+def _cut(table: pa.Table, kind: str, sizes: NDArray[np.int64], fresh: NDArray[np.bool_]) -> list[pa.RecordBatch]:
+    """Cut rows into their frames again, leaving out those that are not fresh; whole frames are not copied."""
+    batches = iter(table.to_batches())
+    parts = [next(batches) if size else empty(kind, "clean") for size in sizes]
+    if not fresh.all():
+        ends = np.cumsum(sizes)
+        for place, (end, size) in enumerate(zip(ends, sizes, strict=True)):
+            mask = fresh[end - size : end]
+            if not mask.all():
+                parts[place] = parts[place].filter(pa.array(mask))
+    return parts
 
 
 def _count(kind: str, rows: int, duplicates: int, refusals: Sequence[Refusal]) -> None:

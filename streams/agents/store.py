@@ -64,7 +64,7 @@ class StoreTask:
         batches: list[Batch] = []
         rows: list[LedgerRow] = []
         for (kind, lane), found in frames.items():
-            batches.append((kind, lane, _joined(found)))
+            batches.append((kind, lane, frame.concat([frame.decode(value, header) for header, value in found])))
             if kind not in ("window", "reject"):
                 rows += [ledger_row(header, self._topic, self._partition) for header, _ in found]
 
@@ -91,13 +91,3 @@ class StoreTask:
             await states.save(connection, found)
 
         return Outcome(write=write if found else None)
-
-
-def _joined(found: Sequence[tuple[Header, bytes]]) -> Any:
-    """Give the rows of frames of one kind and lane as one batch."""
-    header = found[0][0]
-    values = [value for _, value in found]
-    try:
-        return frame.decode_many(values, header.kind, header.stage)
-    except Reject:  # frames of another release among them
-        return frame.concat([frame.decode(value, h) for h, value in found])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 from numpy.typing import NDArray
 
@@ -16,67 +18,93 @@ from schemas.config import Stream as StreamConfig
 from schemas.derive import fingerprint
 from schemas.errors import Reject
 from schemas.events import Finding, encode
-from schemas.frame import Header, concat, decode_header
+from schemas.frame import Header, decode_header
 from schemas.frame import decode as read
 from schemas.frame import encode as encode_frame
 from schemas.kinds import kind as kind_by_name
 from schemas.reading import Lane
 from schemas.rules import Rule
 from storage.checkpoints import Checkpoint
+from streams.steps.dimensions import SOURCE_US, KindWindows
 from streams.steps.evaluate import Evaluator
-from streams.steps.sources import integers, times
-from streams.steps.window import Windows
+from streams.steps.sources import Codes, Columns, Mask, SourceTable
+from streams.steps.window import LONG_AGO
 from streams.task import Marks, Outcome, Output, Record
 
 log = structlog.get_logger()
 
-WINDOW_S = 60
 FRAME_ROWS = 5000
 """Rows of a frame of windows, well below Kafka's message limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The frames of one kind not seen before, joined, and of each frame its offset and lane."""
+
+    rows: Columns
+    frame_of: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    live: Mask
+    """Rows that may page."""
+    rebuilding: Mask
+    """Rows of the backfill lane: their windows are recomputed from stored rows."""
 
 
 class KindState:
     """Windows and rules of one kind in one partition."""
 
-    def __init__(self, kind: str, rules: Mapping[str, Rule], lateness_s: float) -> None:
-        declared = kind_by_name(kind)
-        self.windows = Windows(kind, declared.metrics, WINDOW_S)
+    def __init__(self, kind: str, rules: Mapping[str, Rule], lateness_s: float, partition: int) -> None:
+        self.sources = SourceTable()
+        self.windows = KindWindows(kind, self.sources, partition)
         self.lateness = int(lateness_s * 1e6)
         self.evaluators: dict[Lane, Evaluator] = {
-            "live": Evaluator(kind, rules.values()),
-            "late": Evaluator(kind, rules.values(), "late"),
+            "live": Evaluator(kind, rules.values(), self.sources),
+            "late": Evaluator(kind, rules.values(), self.sources, "late"),
         }
         self.newest = 0
-        self.closed_to = 0
         self.seen_at = 0
         self.first_offset: dict[int, int] = {}
 
-    def take(self, batch: pa.RecordBatch, offsets: NDArray[np.int64]) -> None:
-        """Add live rows to their windows, noting where in the log each window begins.
+    @property
+    def watermark(self) -> int:
+        """Event time below which nothing more is expected."""
+        return self.newest - self.lateness
 
-        Rows of windows already closed, and values that stand for a period themselves, are left out.
+    def take(self, batch: Batch, codes: Codes) -> None:
+        """Add rows to the windows still open when their frame came, noting where in the log each window begins.
+
+        Late rows count as long as their window is open; values that stand for a period themselves never do.
         """
-        ts, size = times(batch, "ts"), WINDOW_S * 1_000_000
-        use = ts - ts % size + size > self.closed_to
-        if "period" in batch.schema.names:
-            self.newest = max(self.newest, int((ts + integers(batch, "period") * 1_000_000).max(initial=0)))
-            use &= integers(batch, "period") == 0
-        if not use.all():
-            batch, ts, offsets = batch.filter(pa.array(use)), ts[use], offsets[use]
-        if len(ts) == 0:
+        rows, ts = batch.rows, batch.rows.times("ts")
+        before = self._pass(batch)
+        use = ~batch.rebuilding
+        if rows.has("period"):
+            use &= rows.integers("period") == 0
+        counted = self.windows.add(rows, codes, use, before)
+        if not counted.any():
             return
-        self.windows.add(batch)
-        starts = ts - ts % size
-        for start in np.unique(starts):
-            first = int(offsets[starts == start].min())
-            self.first_offset[int(start)] = min(first, self.first_offset.get(int(start), first))
-        self.newest = max(self.newest, int(ts.max()))
-        self.seen_at = max(self.seen_at, int(times(batch, "seen_at").max()))
+        starts, of = ts[counted] // SOURCE_US, batch.offsets[batch.frame_of[counted]]
+        for number in range(int(starts.min()), int(starts.max()) + 1):
+            here = of[starts == number]
+            if len(here):
+                start, first = number * SOURCE_US, int(here.min())
+                self.first_offset[start] = min(first, self.first_offset.get(start, first))
+        self.seen_at = max(self.seen_at, int(rows.times("seen_at").max()))
 
-    def close(self, watermark: int) -> pa.RecordBatch:
+    def _pass(self, batch: Batch) -> NDArray[np.int64]:
+        """Move event time on by the live rows, and give each row the watermark as of the frames before its own."""
+        rows, ts = batch.rows, batch.rows.times("ts")
+        if rows.has("period"):
+            ts = ts + rows.integers("period") * 1_000_000
+        newest = np.full(len(batch.offsets), LONG_AGO)
+        np.maximum.at(newest, batch.frame_of[batch.live], ts[batch.live])
+        before = np.maximum.accumulate(np.concatenate([[self.newest], newest[:-1]]))
+        self.newest = max(self.newest, int(newest.max()))
+        return (before - self.lateness)[batch.frame_of]
+
+    def close(self) -> pa.RecordBatch:
         """Give the windows that end by the watermark."""
-        self.closed_to = max(self.closed_to, watermark)
-        closed = self.windows.close(self.closed_to)
+        closed = self.windows.close(self.watermark)
         oldest = self.windows.oldest
         self.first_offset = {s: o for s, o in self.first_offset.items() if oldest is not None and s >= oldest}
         return closed
@@ -101,39 +129,38 @@ class WatchTask:
             what, kind, *rest = key.split("/", 3)
             state = self._kind(kind)
             if what == "closed":
-                state.closed_to, state.newest = struct.unpack("<qq", value)
+                state.windows.closed_to, state.newest = struct.unpack("<qq", value)
             elif what == "rule" and rest[0] in ("live", "late"):
                 state.evaluators["late" if rest[0] == "late" else "live"].restore(rest[1], value)
 
     def remember(self, records: Sequence[Record]) -> None:
         """Fill the open windows anew from frames processed before the restart."""
-        for kind, (live, offsets, _) in self._by_kind(records, self._again).items():
-            if live.num_rows:
-                self._kind(kind).take(live, offsets)
-                self._kind(kind).evaluators["live"].remember(live)
+        for kind, batch in self._by_kind(records, self._again).items():
+            state = self._kind(kind)
+            codes = batch.rows.codes("source", state.sources)
+            state.take(batch, codes)
+            state.evaluators["live"].remember(batch.rows.select(batch.live), codes[batch.live])
 
     def process(self, records: Sequence[Record]) -> Outcome:
         """Give the windows that closed and the findings of these frames."""
         outcome = Outcome()
         findings: list[Finding] = []
         found = self._by_kind(records, self._marks)
-        for kind, (live, offsets, late) in found.items():
+        for kind, batch in found.items():
             state = self._kind(kind)
-            if live.num_rows:
-                state.take(live, offsets)
-                findings += state.evaluators["live"].evaluate(live)
-            if late.num_rows:
-                findings += state.evaluators["late"].evaluate(late)
-            self._emit(kind, state.close(state.newest - state.lateness), outcome)
-            metrics.STREAM_ROWS.labels("watch", kind).inc(live.num_rows + late.num_rows)
+            codes = batch.rows.codes("source", state.sources)
+            state.take(batch, codes)
+            for evaluator, mask in ((state.evaluators["live"], batch.live), (state.evaluators["late"], ~batch.live)):
+                if mask.any():
+                    findings += evaluator.evaluate(batch.rows.select(mask), codes if mask.all() else codes[mask])
+            self._emit(kind, state.close(), outcome)
+            metrics.STREAM_ROWS.labels("watch", kind).inc(len(batch.rows))
         outcome.marks = self._marks.changes()
         self._finish(outcome, findings, set(found))
         return outcome
 
-    def _by_kind(
-        self, records: Sequence[Record], marks: Marks
-    ) -> dict[str, tuple[pa.RecordBatch, NDArray[np.int64], pa.RecordBatch]]:
-        """Join the frames not seen before: per kind the live rows with the offset each came from, and the late rows."""
+    def _by_kind(self, records: Sequence[Record], marks: Marks) -> dict[str, Batch]:
+        """Join the frames not seen before, by kind."""
         groups: dict[str, list[tuple[Lane, int, pa.RecordBatch]]] = defaultdict(list)
         for record in records:
             try:
@@ -144,7 +171,7 @@ class WatchTask:
                     metrics.STREAM_SKIPPED.labels("watch").inc()
             except Reject as reject:
                 log.warning("record is no frame", topic=record.topic, offset=record.offset, detail=reject.detail)
-        return {kind: _split(found) for kind, found in groups.items()}
+        return {kind: _batch(found) for kind, found in groups.items()}
 
     def tick(self, now: int) -> Outcome | None:
         """Show the windows that the clock says are over while nothing comes that could close them.
@@ -164,14 +191,14 @@ class WatchTask:
             outcome.outputs.append(self._window_frame(kind, closed.slice(start, FRAME_ROWS)))
 
     def _window_frame(self, kind: str, closed: pa.RecordBatch) -> Output:
-        ts = times(closed, "ts")
+        ts = pc.min_max(closed.column("ts").cast(pa.int64())).as_py()
         header = Header(
             kind="window",
             stage="raw",
             fingerprint=fingerprint("window", "raw"),
             rows=closed.num_rows,
-            ts_min=int(ts.min()),
-            ts_max=int(ts.max()),
+            ts_min=ts["min"],
+            ts_max=ts["max"],
             seen_at=self._kinds[kind].seen_at,
             connector="watch",
             run=self._topic,
@@ -189,7 +216,7 @@ class WatchTask:
             outcome.outputs.append(Output(topics.FINDINGS, self._partition, encode(finding), key=key))
         for kind in touched:
             state = self._kinds[kind]
-            outcome.state[f"closed/{kind}"] = struct.pack("<qq", state.closed_to, state.newest)
+            outcome.state[f"closed/{kind}"] = struct.pack("<qq", state.windows.closed_to, state.newest)
             for lane, evaluator in state.evaluators.items():
                 outcome.state |= {f"rule/{kind}/{lane}/{k}": v for k, v in evaluator.changes().items()}
         outcome.replay_from = min((o for s in self._kinds.values() for o in s.first_offset.values()), default=None)
@@ -198,17 +225,15 @@ class WatchTask:
         state = self._kinds.get(kind)
         if state is None:
             allowed = self._settings.lateness_s.get(kind, kind_by_name(kind).lateness_s)
-            state = self._kinds[kind] = KindState(kind, self._rules, allowed)
+            state = self._kinds[kind] = KindState(kind, self._rules, allowed, self._partition)
         return state
 
 
-def _split(found: Sequence[tuple[Lane, int, pa.RecordBatch]]) -> tuple[pa.RecordBatch, NDArray[np.int64], pa.RecordBatch]:
-    """Join frames of one kind and split them into live rows, their offsets, and late rows; backfill counts as late."""
-    batch = concat([b for _, _, b in found])
-    sizes = [b.num_rows for _, _, b in found]
-    offsets = np.repeat(np.array([o for _, o, _ in found], np.int64), sizes)
-    late = np.repeat([lane != "live" for lane, _, _ in found], sizes)
-    late |= (integers(batch, "quality") & quality.LATE) != 0
-    if not late.any():
-        return batch, offsets, batch.slice(0, 0)
-    return batch.filter(pa.array(~late)), offsets[~late], batch.filter(pa.array(late))
+def _batch(found: Sequence[tuple[Lane, int, pa.RecordBatch]]) -> Batch:
+    """Join frames of one kind."""
+    rows = Columns(pa.Table.from_batches([b for _, _, b in found]))
+    frame_of = np.repeat(np.arange(len(found)), [b.num_rows for _, _, b in found])
+    live = np.array([lane == "live" for lane, _, _ in found])[frame_of]
+    live &= (rows.integers("quality") & quality.LATE) == 0
+    rebuilding = np.array([lane == "backfill" for lane, _, _ in found])[frame_of]
+    return Batch(rows, frame_of, np.array([o for _, o, _ in found], np.int64), live, rebuilding)

@@ -1,8 +1,9 @@
-"""Readings seen before: identity is (source, event time, the device's message number).
+"""Readings seen before: identity is (source, event time, the device's message number, the kind's own parts).
 
-Keys are 64-bit mixes kept in sorted blocks. A reading newer than the newest of its source cannot be a
-repetition and costs no look-up; the others are searched in every block that reaches their event time.
-Two different readings are taken for one with a chance of about 1e-11 at 1e8 keys.
+Keys are 64-bit mixes kept in blocks. A reading newer than the newest of its source cannot be a repetition
+and costs no look-up; the others are searched in every block that reaches their event time. A block is
+sorted when it is first searched. Two different readings are taken for one with a chance of about 1e-11 at
+1e8 keys.
 """
 
 from __future__ import annotations
@@ -15,25 +16,28 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from streams.steps.sources import SourceTable, grown, integers, times
+from streams.steps.sources import Codes, Columns, Mask, SourceTable, grown
 
 Keys = NDArray[np.uint64]
 MIX1, MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 """Multipliers of the splitmix64 finaliser."""
 NO_SERIAL = -1
+ABSENT = -(2**62)
+"""Stands for a part that a reading does not have; outside the bounds of every declared field."""
 FANOUT = 16
 """So many blocks of one level are merged into one of the next."""
 LONG_AGO = np.iinfo(np.int64).min
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Block:
-    """Sorted keys and the newest event time among them."""
+    """Keys and the newest event time among them."""
 
     number: int
     level: int
     newest: int
     keys: Keys
+    is_sorted: bool = False
 
     def pack(self) -> bytes:
         """Give the block's bytes for the checkpoint."""
@@ -45,11 +49,20 @@ class Block:
         level, newest = struct.unpack_from("<Bq", value)
         return cls(number, level, newest, np.frombuffer(value, np.uint64, offset=9))
 
+    def has(self, keys: Keys) -> Mask:
+        """Tell which of these keys are in the block."""
+        if not self.is_sorted:
+            self.keys, self.is_sorted = np.sort(self.keys), True
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        found: Mask = self.keys[at] == keys
+        return found
+
 
 class Dedupe:
     """What one partition has seen of one kind, within a horizon of event time."""
 
-    def __init__(self, horizon_s: float = 7200.0) -> None:
+    def __init__(self, parts: tuple[str, ...] = (), horizon_s: float = 7200.0) -> None:
+        self._parts = parts
         self._horizon = int(horizon_s * 1e6)
         self._sources = SourceTable()
         self._salt: Keys = np.empty(0, np.uint64)
@@ -68,27 +81,33 @@ class Dedupe:
         self._floor = max((b.newest for b in self._blocks.values()), default=LONG_AGO)
         self._newest = self._floor
 
-    def unseen(self, batch: pa.RecordBatch) -> NDArray[np.bool_]:
-        """Give the mask of rows not seen before, and remember them."""
-        codes = self._sources.codes(batch.column("source"))
+    def unseen(self, rows: Columns, keep: Mask | None = None) -> Mask:
+        """Give the mask of rows not seen before, among those to keep, and remember them."""
+        codes = rows.codes("source", self._sources)
         self._grow()
-        ts = times(batch, "ts")
-        keys = _mix(self._salt[codes], ts, integers(batch, "serial", NO_SERIAL))
-        new = np.zeros(len(keys), dtype=np.bool_)
-        new[np.unique(keys, return_index=True)[1]] = True
+        ts = rows.times("ts")
+        keys = self._keys(rows, codes, ts)
+        new = _first(keys, np.ones(len(keys), np.bool_) if keep is None else keep)
         doubtful = np.flatnonzero(new & (ts <= self._newest_of[codes]))
         if len(doubtful):
             new[doubtful] = ~self._known(keys[doubtful], int(ts[doubtful].min()))
-        np.maximum.at(self._newest_of, codes, ts)
+        taken = slice(None) if new.all() else new
         if new.any():
-            self._fresh.append(keys[new])
-            self._newest = max(self._newest, int(ts[new].max()))
+            np.maximum.at(self._newest_of, codes[taken], ts[taken])
+            self._fresh.append(keys[taken])
+            self._newest = max(self._newest, int(ts[taken].max()))
         return new
+
+    def _keys(self, rows: Columns, codes: Codes, ts: NDArray[np.int64]) -> Keys:
+        keys = _mix(self._salt[codes], ts, rows.integers("serial", NO_SERIAL))
+        for name in self._parts:
+            keys = _mix(keys, _part(rows, name), np.zeros(1, np.int64))
+        return keys
 
     def changes(self) -> dict[str, bytes | None]:
         """Give what the checkpoint must write: new and merged blocks; None for those to delete."""
         if self._fresh:
-            self._add(Block(self._take_number(), 0, self._newest, np.sort(np.concatenate(self._fresh))))
+            self._add(Block(self._take_number(), 0, self._newest, np.concatenate(self._fresh)))
             self._fresh = []
         self._merge()
         for number in [n for n, b in self._blocks.items() if b.newest < self._newest - self._horizon]:
@@ -108,7 +127,7 @@ class Dedupe:
         known = np.zeros(len(keys), dtype=np.bool_)
         for block in self._blocks.values():
             if block.newest >= oldest:
-                known |= _inside(keys, block.keys)
+                known |= block.has(keys)
         for fresh in self._fresh:
             known |= np.isin(keys, fresh)
         return known
@@ -130,7 +149,7 @@ class Dedupe:
             full = [b for b in self._blocks.values() if b.level == level]
             if len(full) < FANOUT:
                 continue
-            keys = np.sort(np.concatenate([b.keys for b in full]))
+            keys = np.concatenate([b.keys for b in full])
             for block in full:
                 self._drop(block.number)
             self._add(Block(self._take_number(), level + 1, max(b.newest for b in full), keys))
@@ -151,7 +170,35 @@ def _finalise(x: Keys) -> Keys:
     return x ^ (x >> np.uint64(31))
 
 
-def _inside(keys: Keys, block: Keys) -> NDArray[np.bool_]:
-    at = np.minimum(np.searchsorted(block, keys), len(block) - 1)
-    found: NDArray[np.bool_] = block[at] == keys
-    return found
+def _part(rows: Columns, name: str) -> NDArray[np.int64]:
+    """Give a number for each row's value of a field, the same in every process; an absent one has its own."""
+    if not pa.types.is_string(rows.table.schema.field(name).type):
+        return rows.integers(name, ABSENT)
+    words = SourceTable()
+    codes = rows.codes(name, words)
+    return np.array([*(_salt(word) for word in words.names), 0], np.uint64)[codes].view(np.int64)
+
+
+def _first(keys: Keys, keep: Mask) -> Mask:
+    """Give the mask of kept rows whose key no kept row before them has.
+
+    A table of row numbers, four times as large as the batch, finds the rows that share a place; only those
+    few are compared exactly.
+    """
+    first = keep.copy()
+    rows = np.flatnonzero(keep)
+    if len(rows) < 2:
+        return first
+    bits = int(4 * len(rows)).bit_length()
+    place = (keys[rows] >> np.uint64(64 - bits)).astype(np.int64)
+    last_at = np.empty(1 << bits, np.int32)
+    last_at[place] = np.arange(len(rows), dtype=np.int32)
+    lost = last_at[place] != np.arange(len(rows), dtype=np.int32)
+    if not lost.any():
+        return first
+    shared = np.zeros(1 << bits, np.bool_)
+    shared[place[lost]] = True
+    close = rows[shared[place]]
+    first[close] = False
+    first[close[np.unique(keys[close], return_index=True)[1]]] = True
+    return first

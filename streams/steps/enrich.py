@@ -2,66 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
-import shapely
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas import quality
-from schemas.derive import arrow_schema
-from storage.zones import Zone
-from streams.steps.sources import floats, integers, times
+from streams.steps.places import ZoneGrid
+from streams.steps.sources import Columns, Mask
 
 FIXED = 1 << 1
 """JT/T 808 status bit 1: the position has a satellite fix."""
 
 
-def clean_batch(batch: pa.RecordBatch, kind: str, zones: Sequence[Zone], late: NDArray[np.bool_]) -> pa.RecordBatch:
-    """Give the raw batch with columns ``quality`` and ``zone`` in the clean schema of its kind."""
-    names = set(batch.schema.names)
-    bits = np.where(late, quality.LATE, 0).astype(np.int32)
-    zone: pa.Array = pa.nulls(batch.num_rows, pa.int32())
-    if {"lon", "lat"} <= names:
-        lon, lat = floats(batch, "lon"), floats(batch, "lat")
+def judged(rows: Columns, zones: ZoneGrid, late: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Give each row's quality bits and the code of its zone (0: none)."""
+    bits = np.where(late, np.int32(quality.LATE), np.int32(0))
+    codes = np.zeros(len(rows), np.int32)
+    if rows.has("lon", "lat"):
+        lon, lat = rows.floats("lon"), rows.floats("lat")
         placed = ~(np.isnan(lon) | np.isnan(lat))
         no_fix = placed & (lon == 0) & (lat == 0)
-        if "status" in names:
-            no_fix |= (integers(batch, "status", FIXED) & FIXED) == 0
+        if rows.has("status"):
+            no_fix |= (rows.integers("status", FIXED) & FIXED) == 0
         bits[no_fix] |= quality.NO_FIX
-        codes = zone_codes(lon, lat, placed & ~no_fix, zones)
+        codes = zones.codes(lon, lat, placed & ~no_fix)
         bits[placed & ~no_fix & (codes == 0)] |= quality.OUTSIDE
-        zone = pa.array(codes, pa.int32(), mask=codes == 0)
-    if {"bikes", "docks", "capacity"} <= names:
-        bits[_contradictory(batch)] |= quality.CONTRADICTION
-    if "flag" in names:
-        flag = batch.column("flag").fill_null("N").to_numpy(zero_copy_only=False)
-        bits[flag != "N"] |= quality.DEVICE_FLAG
-    columns = [*batch.columns, pa.array(bits, pa.int32()), zone]
-    return pa.RecordBatch.from_arrays(columns, schema=arrow_schema(kind, "clean"))
+    if rows.has("bikes", "docks", "capacity"):
+        bits[_contradictory(rows)] |= quality.CONTRADICTION
+    if rows.has("flag"):
+        bits[_flagged(rows)] |= quality.DEVICE_FLAG
+    return bits, codes
 
 
-def zone_codes(
-    lon: NDArray[np.float64], lat: NDArray[np.float64], placed: NDArray[np.bool_], zones: Sequence[Zone]
-) -> NDArray[np.int32]:
-    """Give the code of the zone each placed point lies in, 0 where none."""
-    codes = np.zeros(len(lon), dtype=np.int32)
-    for zone in zones:
-        west, south, east, north = zone.geometry.bounds
-        near = np.flatnonzero(placed & (codes == 0) & (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north))
-        if len(near):
-            inside = shapely.contains_xy(zone.geometry, lon[near], lat[near])
-            codes[near[inside]] = zone.code
-    return codes
+def with_judgement(rows: pa.Table, bits: NDArray[np.int32], codes: NDArray[np.int32]) -> pa.Table:
+    """Give the rows with columns ``quality`` and ``zone``: the clean form of their kind."""
+    judged_rows = rows.append_column(pa.field("quality", pa.int32(), nullable=False), pa.array(bits, pa.int32()))
+    return judged_rows.append_column(pa.field("zone", pa.int32()), pa.array(codes, pa.int32(), mask=codes == 0))
 
 
-def _contradictory(batch: pa.RecordBatch) -> NDArray[np.bool_]:
-    total = sum(np.nan_to_num(floats(batch, n)) for n in ("bikes", "bikes_disabled", "docks", "docks_disabled"))
-    capacity = floats(batch, "capacity")
+def _contradictory(rows: Columns) -> Mask:
+    total = sum(np.nan_to_num(rows.floats(n)) for n in ("bikes", "bikes_disabled", "docks", "docks_disabled"))
     with np.errstate(invalid="ignore"):
-        wrong: NDArray[np.bool_] = np.asarray(total > capacity, dtype=np.bool_)
+        wrong: Mask = np.asarray(total > rows.floats("capacity"), dtype=np.bool_)
     return wrong
+
+
+SOUND = pa.array(["", "N", "good"])
+"""Flags that mark a value as sound: HJ 212's N, and what utilities' connectors write."""
+
+
+def _flagged(rows: Columns) -> Mask:
+    flags = rows.texts("flag")
+    if flags.null_count == len(flags):
+        return np.zeros(len(rows), np.bool_)
+    sound: Mask = np.asarray(pc.is_in(flags, SOUND).to_numpy(), np.bool_)
+    return rows.present("flag") & ~sound
 
 
 class Lateness:
@@ -71,20 +67,22 @@ class Lateness:
         self._allowed = int(lateness_s * 1e6)
         self.newest = newest
 
-    def late(self, batch: pa.RecordBatch, frame_of: NDArray[np.int64], frames: int) -> NDArray[np.bool_]:
-        """Give the mask of rows late against the frames before theirs, then move the watermark on.
+    def late(self, rows: Columns, frame_of: NDArray[np.int64], frames: int, fresh: Mask) -> Mask:
+        """Give the mask of fresh rows late against the frames before theirs, then move the watermark on.
 
         ``frame_of`` numbers each row's frame, ascending. A value that stands for a period is as old as the
         period's end.
         """
-        ts = times(batch, "ts")
+        ts = rows.times("ts")
+        if rows.has("period"):
+            ts = ts + rows.integers("period") * 1_000_000
+        ts, of = (ts, frame_of) if fresh.all() else (ts[fresh], frame_of[fresh])
+        mask = np.zeros(len(rows), np.bool_)
         if len(ts) == 0:
-            return np.zeros(0, np.bool_)
-        if "period" in batch.schema.names:
-            ts = ts + integers(batch, "period") * 1_000_000
+            return mask
         newest = np.full(frames, np.iinfo(np.int64).min)
-        np.maximum.at(newest, frame_of, ts)
+        np.maximum.at(newest, of, ts)
         before = np.maximum.accumulate(np.concatenate([[self.newest], newest[:-1]]))
-        mask: NDArray[np.bool_] = ts < before[frame_of] - self._allowed
+        mask[fresh] = ts < before[of] - self._allowed
         self.newest = max(self.newest, int(newest.max()))
         return mask

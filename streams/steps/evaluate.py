@@ -7,7 +7,6 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.events import Finding
@@ -16,7 +15,7 @@ from schemas.reading import Lane
 from schemas.rules import Bits, Jump, Rule, Silent, Threshold
 from streams.steps.condition import Condition, Spoken, Step, Timing, begin, mature, observe
 from streams.steps.silence import Silence
-from streams.steps.sources import Codes, SourceTable, floats, grown, integers, times
+from streams.steps.sources import Codes, Columns, Mask, SourceTable, grown
 from streams.steps.verdict import Fixes, Verdicts, judge
 
 _PACK = msgspec.json.Encoder()
@@ -26,13 +25,13 @@ _UNPACK = msgspec.json.Decoder(Condition)
 class Evaluator:
     """All rules of one kind in one partition, for one lane; late and backfill keep their own state."""
 
-    def __init__(self, kind: str, rules: Iterable[Rule], lane: Lane = "live") -> None:
+    def __init__(self, kind: str, rules: Iterable[Rule], sources: SourceTable, lane: Lane = "live") -> None:
         self._kind = kind
         self._lane = lane
         self._rules = {r.id: r for r in rules if kind in r.kinds and not (lane != "live" and isinstance(r.when, Silent))}
         sampling = int(3 * kind_by_name(kind).interval_s * 1e6)
         self._timing = {r.id: Timing(int(r.hold_s * 1e6), int(r.clear_s * 1e6), sampling) for r in self._rules.values()}
-        self._sources = SourceTable()
+        self._sources = sources
         self._conditions: dict[str, dict[int, Condition]] = {name: {} for name in self._rules}
         self._fixes = Fixes()
         self._silence = Silence(kind_by_name(kind).interval_s)
@@ -54,40 +53,43 @@ class Evaluator:
         changed, self._changed = self._changed, {}
         return changed
 
-    def remember(self, batch: pa.RecordBatch) -> None:
+    def remember(self, rows: Columns, codes: Codes) -> None:
         """Take in rows judged before the restart, without speaking."""
-        codes = self._sources.codes(batch.column("source"))
         for rule in self._rules.values():
             if isinstance(rule.when, Jump):
-                self._fixes.judge(rule, batch, codes, len(self._sources))
-        self._silence.observe(codes, times(batch, "seen_at"), len(self._sources))
-        self._places.observe(_Rows(batch, codes), len(self._sources))
-        self._newest = max(self._newest, int(times(batch, "ts").max(initial=0)))
+                self._fixes.judge(rule, rows, codes, len(self._sources), self._living(rule))
+        self._silence.observe(codes, rows.times("seen_at"), len(self._sources))
+        self._places.observe(_Rows(rows, codes), len(self._sources))
+        self._newest = max(self._newest, int(rows.times("ts").max(initial=0)))
 
-    def evaluate(self, batch: pa.RecordBatch) -> list[Finding]:
-        """Give what the rules find in these rows, in order of rule and row."""
-        if batch.num_rows == 0 or not self._rules:
+    def evaluate(self, columns: Columns, codes: Codes) -> list[Finding]:
+        """Give what the rules find in these rows, in order of rule and row; ``codes`` number their sources."""
+        if len(columns) == 0 or not self._rules:
             return []
-        codes = self._sources.codes(batch.column("source"))
-        self._newest = max(self._newest, int(times(batch, "ts").max()))
-        rows = _Rows(batch, codes)
+        self._newest = max(self._newest, int(columns.times("ts").max()))
+        rows = _Rows(columns, codes)
         self._places.observe(rows, len(self._sources))
         found: list[Finding] = []
         for rule in self._rules.values():
             if isinstance(rule.when, Silent):
                 found += self._silent(rule, rule.when, rows)
             elif isinstance(rule.when, Jump):
-                found += self._apply(rule, self._fixes.judge(rule, batch, codes, len(self._sources)), rows)
+                living = self._living(rule)
+                found += self._apply(rule, self._fixes.judge(rule, columns, codes, len(self._sources), living), rows)
             elif isinstance(rule.when, Threshold | Bits):
-                found += self._apply(rule, judge(rule, batch), rows)
+                found += self._apply(rule, judge(rule, columns), rows)
         return found
+
+    def _living(self, rule: Rule) -> Mask:
+        """Give the mask of sources on which a rule's condition lives."""
+        mask = np.zeros(len(self._sources), np.bool_)
+        mask[list(self._conditions[rule.id])] = True
+        return mask
 
     def _apply(self, rule: Rule, verdicts: Verdicts, rows: _Rows) -> list[Finding]:
         living = self._conditions[rule.id]
-        involved = np.union1d(rows.codes[verdicts.bad], np.fromiter(living, np.int64, len(living)))
-        concerned = verdicts.usable & np.isin(rows.codes, involved)
         found: list[Finding] = []
-        for row in np.flatnonzero(concerned):
+        for row in self._concerned(rule, verdicts, rows):
             code, ts, value = int(rows.codes[row]), int(rows.ts[row]), float(verdicts.values[row])
             condition = living.get(code)
             if condition is not None:
@@ -100,9 +102,18 @@ class Evaluator:
             if after is not None:
                 after.lon, after.lat, after.zone = rows.place(int(row))
             found += self._keep(rule, code, after, said, value, int(rows.seen_at[row]))
-        if self._lane == "live":
+        if self._lane == "live" and living:
             found += self._pass_time(rule, rows.newest_seen)
         return found
+
+    def _concerned(self, rule: Rule, verdicts: Verdicts, rows: _Rows) -> NDArray[np.int64]:
+        """Give the rows of sources that are bad here or whose condition lives; of most rules there is none."""
+        bad = np.flatnonzero(verdicts.bad)
+        if len(bad) == 0 and not self._conditions[rule.id]:
+            return bad
+        involved = self._living(rule)
+        involved[rows.codes[bad]] = True
+        return np.flatnonzero(verdicts.usable & involved[rows.codes])
 
     def _pass_time(self, rule: Rule, seen_at: int) -> list[Finding]:
         """Let long holds run on the kind's own time."""
@@ -119,8 +130,7 @@ class Evaluator:
         living = self._conditions[rule.id]
         found: list[Finding] = []
         self._silence.observe(rows.codes, rows.seen_at, len(self._sources))
-        heard = [c for c in living if c in set(rows.codes.tolist())] if living else []
-        for code in heard:
+        for code in self._heard(living, rows.codes):
             found += self._keep(rule, code, None, [("clear", self._silence.last(code))], 0.0, rows.newest_seen)
         for code, since, allowed in self._silence.silent(when.intervals):
             if code in living:
@@ -131,6 +141,13 @@ class Evaluator:
             quiet = (self._silence.now - since) / 1e6
             found += self._keep(rule, code, condition, [("raise", started)], quiet, rows.newest_seen, limit)
         return found
+
+    def _heard(self, living: dict[int, Condition], codes: Codes) -> list[int]:
+        if not living:
+            return []
+        here = np.zeros(len(self._sources), np.bool_)
+        here[codes] = True
+        return [c for c in living if here[c]]
 
     def _keep(
         self,
@@ -208,7 +225,9 @@ class Places:
         self._zone = grown(self._zone, sources, 0)
         if rows.lon is None or rows.lat is None or rows.zone is None:
             return
-        placed = ~np.isnan(rows.lon)
+        placed: Mask | slice = ~np.isnan(rows.lon)
+        if not np.isnan(rows.lon).any():
+            placed = slice(None)
         code = rows.codes[placed]
         self._lon[code], self._lat[code], self._zone[code] = rows.lon[placed], rows.lat[placed], rows.zone[placed]
 
@@ -222,15 +241,15 @@ class Places:
 class _Rows:
     """The columns of a batch that findings speak of."""
 
-    def __init__(self, batch: pa.RecordBatch, codes: Codes) -> None:
+    def __init__(self, rows: Columns, codes: Codes) -> None:
         self.codes = codes
-        self.ts: NDArray[np.int64] = times(batch, "ts")
-        self.seen_at: NDArray[np.int64] = times(batch, "seen_at")
-        self.newest_seen = int(self.seen_at.max())
-        placed = {"lon", "lat", "zone"} <= set(batch.schema.names)
-        self.lon: NDArray[np.float64] | None = floats(batch, "lon") if placed else None
-        self.lat: NDArray[np.float64] | None = floats(batch, "lat") if placed else None
-        self.zone: NDArray[np.int64] | None = integers(batch, "zone") if placed else None
+        self.ts: NDArray[np.int64] = rows.times("ts")
+        self.seen_at: NDArray[np.int64] = rows.times("seen_at")
+        self.newest_seen = int(self.seen_at.max(initial=0))
+        placed = rows.has("lon", "lat", "zone")
+        self.lon: NDArray[np.float64] | None = rows.floats("lon") if placed else None
+        self.lat: NDArray[np.float64] | None = rows.floats("lat") if placed else None
+        self.zone: NDArray[np.int64] | None = rows.integers("zone") if placed else None
 
     def place(self, row: int) -> tuple[float | None, float | None, int | None]:
         """Give longitude, latitude and zone of a row, where it has them."""

@@ -35,9 +35,8 @@ class Silence:
         if self.now != LONG_AGO and newest - self.now > 2 * self._floor:
             self._forgive(newest - self.now)
         self.now = max(self.now, newest)
-        order = np.argsort(seen_at, kind="stable")
         last_of = np.full(len(self._last), LONG_AGO)
-        last_of[codes[order]] = seen_at[order]
+        np.maximum.at(last_of, codes, seen_at)
         heard = np.flatnonzero(last_of != LONG_AGO)
         known = heard[self._last[heard] != LONG_AGO]
         gap = np.maximum(last_of[known] - self._last[known], 0).astype(np.float64)

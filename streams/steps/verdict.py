@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas import quality
 from schemas.rules import Bits, Jump, Rule, Threshold
-from streams.steps.sources import Codes, floats, grown, integers, times
+from streams.steps.sources import Codes, Columns, Mask, grown, in_order
 
 CITY_OFFSET_S = 8 * 3600
 """Asia/Shanghai is UTC+8 all year."""
 EARTH_RADIUS_M = 6_371_008.8
+DEGREE_M = 111_320.0
+"""No degree of longitude or latitude is longer."""
 LONG_AGO = np.iinfo(np.int64).min
 
 
@@ -28,43 +29,43 @@ class Verdicts:
     usable: NDArray[np.bool_]
 
 
-def judge(rule: Rule, batch: pa.RecordBatch) -> Verdicts:
+def judge(rule: Rule, rows: Columns) -> Verdicts:
     """Give a threshold or bits rule's verdict on each row."""
     if isinstance(rule.when, Bits):
-        return _judge_bits(rule.when, batch)
+        return _judge_bits(rule.when, rows)
     assert isinstance(rule.when, Threshold)
-    return _judge_threshold(rule, rule.when, batch)
+    return _judge_threshold(rule, rule.when, rows)
 
 
-def _judge_bits(when: Bits, batch: pa.RecordBatch) -> Verdicts:
-    column = integers(batch, when.field)
-    usable = ~np.asarray(batch.column(when.field).is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
-    wanted = sum(1 << b for b in when.bits)
-    bad = ((column & wanted) != 0) & usable
-    return Verdicts(bad, ~bad & usable, (column & wanted).astype(np.float64), usable)
+def _judge_bits(when: Bits, rows: Columns) -> Verdicts:
+    column, usable = rows.integers(when.field), rows.present(when.field)
+    found = column & sum(1 << b for b in when.bits)
+    bad = (found != 0) & usable
+    return Verdicts(bad, ~bad & usable, found.astype(np.float64), usable)
 
 
-def _judge_threshold(rule: Rule, when: Threshold, batch: pa.RecordBatch) -> Verdicts:
-    plain = floats(batch, when.field)
+def _judge_threshold(rule: Rule, when: Threshold, rows: Columns) -> Verdicts:
+    plain = rows.floats(when.field)
     values = plain / rule.factor
     usable = ~np.isnan(plain)
     if when.share_of is not None:
-        whole = floats(batch, when.share_of)
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = plain / whole
+            values = plain / rows.floats(when.share_of)
         usable &= np.isfinite(values)
     if when.period_s is not None:
-        usable &= integers(batch, "period") == when.period_s
-    if "quality" in batch.schema.names:
-        usable &= (integers(batch, "quality") & quality.DEVICE_FLAG) == 0
+        usable &= rows.integers("period") == when.period_s
+    if rows.has("quality"):
+        usable &= (rows.integers("quality") & quality.DEVICE_FLAG) == 0
     bad, good = _compare(when, values, plain)
-    allowed = np.ones(len(values), dtype=np.bool_)
+    allowed: Mask | None = None
     if when.between is not None:
-        allowed &= local_between(times(batch, "ts"), *when.between)
+        allowed = local_between(rows.times("ts"), *when.between)
     for name, wanted in when.require.items():
-        column = batch.column(name).fill_null(wanted).to_numpy(zero_copy_only=False)
-        allowed &= column.astype(np.bool_) == wanted
-    return Verdicts(bad & allowed & usable, (good | ~allowed) & usable, values, usable)
+        meets = rows.integers(name, int(wanted)) == int(wanted)
+        allowed = meets if allowed is None else allowed & meets
+    if allowed is not None:
+        bad, good = bad & allowed, good | ~allowed
+    return Verdicts(bad & usable, good & usable, values, usable)
 
 
 def _compare(
@@ -112,31 +113,50 @@ class Fixes:
     lon: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     lat: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
-    def judge(self, rule: Rule, batch: pa.RecordBatch, codes: Codes, sources: int) -> Verdicts:
-        """Give a jump rule's verdict on each row, its value being the implied speed; then move on."""
+    def judge(self, rule: Rule, rows: Columns, codes: Codes, sources: int, living: Mask) -> Verdicts:
+        """Give a jump rule's verdict on each row, its value being the implied speed; then move on.
+
+        The exact distance is only worked out where it could matter: for fixes that may be far apart, and for
+        sources on which the rule is ``living``.
+        """
         assert isinstance(rule.when, Jump)
         self.ts = grown(self.ts, sources, LONG_AGO)
         self.lon = grown(self.lon, sources, np.nan)
         self.lat = grown(self.lat, sources, np.nan)
-        ts, lon, lat = times(batch, "ts"), floats(batch, "lon"), floats(batch, "lat")
-        usable = ~(np.isnan(lon) | np.isnan(lat)) & ((integers(batch, "quality") & quality.NO_FIX) == 0)
-        order = np.flatnonzero(usable)
-        order = order[np.lexsort((ts[order], codes[order]))]
-        code, t, x, y = codes[order], ts[order], lon[order], lat[order]
-        first = np.ones(len(order), dtype=np.bool_)
-        first[1:] = code[1:] != code[:-1]
-        before_t = np.where(first, self.ts[code], np.roll(t, 1))
-        before_x = np.where(first, self.lon[code], np.roll(x, 1))
-        before_y = np.where(first, self.lat[code], np.roll(y, 1))
-        far = distance_m(before_x, before_y, x, y)
+        n = len(rows)
+        bad, values, good = np.zeros(n, np.bool_), np.full(n, np.nan), np.zeros(n, np.bool_)
+        usable = ~(np.isnan(rows.floats("lon")) | np.isnan(rows.floats("lat")))
+        usable &= (rows.integers("quality") & quality.NO_FIX) == 0
+        order, first = _by_source(rows.times("ts"), codes, usable)
+        if len(order) == 0:
+            return Verdicts(bad, good, values, usable)
+        code, t = codes[order], rows.times("ts")[order]
+        x, y = rows.floats("lon")[order], rows.floats("lat")[order]
+        before_t, before_x, before_y = (
+            np.where(first, old[code], np.roll(new, 1)) for old, new in ((self.ts, t), (self.lon, x), (self.lat, y))
+        )
+        known = (before_t != LONG_AGO) & (t > before_t)
+        with np.errstate(invalid="ignore"):
+            reach = DEGREE_M * np.hypot(x - before_x, y - before_y)
+            close = known & ((reach >= rule.when.distance_m) | living[code])
+        far = np.zeros(len(order))
+        far[close] = distance_m(before_x[close], before_y[close], x[close], y[close])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             speed = far / ((t - before_t) / 1e6)
-        known = (before_t != LONG_AGO) & (t > before_t)
         bad_here = known & (far >= rule.when.distance_m) & (speed > rule.when.above * rule.factor)
-        bad, values, good = np.zeros(len(ts), np.bool_), np.full(len(ts), np.nan), np.zeros(len(ts), np.bool_)
         bad[order], values[order], good[order] = bad_here, speed / rule.factor, known & ~bad_here
         last = np.ones(len(order), dtype=np.bool_)
         last[:-1] = first[1:]
         newer = last & (t >= self.ts[code])
         self.ts[code[newer]], self.lon[code[newer]], self.lat[code[newer]] = t[newer], x[newer], y[newer]
         return Verdicts(bad, good, values, usable)
+
+
+def _by_source(ts: NDArray[np.int64], codes: Codes, usable: Mask) -> tuple[NDArray[np.int64], Mask]:
+    """Give usable rows source by source, each in order of time, and the mask of each source's first."""
+    order = in_order(codes) if usable.all() else np.flatnonzero(usable)[in_order(codes[usable])]
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = codes[order[1:]] != codes[order[:-1]]
+    if not (first[1:] | (ts[order[1:]] >= ts[order[:-1]])).all():
+        order = order[np.lexsort((ts[order], codes[order]))]
+    return order, first

@@ -1,82 +1,131 @@
-"""Tumbling windows in event time: count, mean, minimum, maximum and last value per source and metric.
+"""Tumbling windows in event time: count, mean, minimum, maximum, last value, and quantiles of groups.
 
-State is dense arrays: one slot per source and metric in each open window. Sums are added row by row in
-the order of arrival, so splitting a frame changes no result.
+State is dense arrays: one slot per subject (a source, or a group such as a zone) and metric in each open
+window. Everything kept is independent of the order of arrival: sums are whole numbers of a fixed fraction
+of the metric's unit, so neither cutting frames nor shuffling rows changes a closed window by one bit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas.derive import arrow_schema
+from schemas.derive import arrow_schema, fields
 from schemas.frame import concat, empty
-from streams.steps.sources import Codes, SourceTable, floats, grown, times
+from storage import sketch
+from streams.steps.sources import Codes, Columns, Mask, grown, in_order
 
 Values = NDArray[np.float64]
+MOST_ROWS = 22
+"""Binary logarithm of the rows of one subject and window whose sum surely fits, even at the metric's bounds."""
+LONG_AGO = np.iinfo(np.int64).min
 
 
 @dataclass(slots=True)
 class Open:
-    """One open window: arrays of shape (metrics, sources)."""
+    """One open window: arrays of shape (metrics, subjects), and for each metric sketches (subjects, buckets)."""
 
     count: NDArray[np.int64]
-    total: Values
+    total: NDArray[np.int64]
     low: Values
     high: Values
     last: Values
     last_ts: NDArray[np.int64]
+    sketches: list[sketch.Counts]
     seen_at: int = 0
     shown: bool = False
     """Its present values have been given out already, while it stayed open."""
 
     @classmethod
-    def make(cls, metrics: int, sources: int) -> Open:
-        """Give a window without readings."""
-        shape = (metrics, sources)
+    def make(cls, metrics: int, subjects: int, buckets: Sequence[int]) -> Open:
+        """Give a window without readings; ``buckets`` of each metric's sketches, or none."""
+        shape = (metrics, subjects)
         return cls(
             count=np.zeros(shape, np.int64),
-            total=np.zeros(shape),
+            total=np.zeros(shape, np.int64),
             low=np.full(shape, np.inf),
             high=np.full(shape, -np.inf),
-            last=np.full(shape, np.nan),
-            last_ts=np.full(shape, np.iinfo(np.int64).min),
+            last=np.full(shape, -np.inf),
+            last_ts=np.full(shape, LONG_AGO),
+            sketches=[np.zeros((subjects, n), np.int32) for n in buckets],
         )
 
-    def grow(self, sources: int) -> None:
-        """Make room for more sources."""
-        self.count = grown(self.count, sources, 0)
-        self.total = grown(self.total, sources, 0)
-        self.low = grown(self.low, sources, np.inf)
-        self.high = grown(self.high, sources, -np.inf)
-        self.last = grown(self.last, sources, np.nan)
-        self.last_ts = grown(self.last_ts, sources, np.iinfo(np.int64).min)
+    def grow(self, subjects: int) -> None:
+        """Make room for more subjects."""
+        self.count, self.total = grown(self.count, subjects, 0), grown(self.total, subjects, 0)
+        self.low, self.high = grown(self.low, subjects, np.inf), grown(self.high, subjects, -np.inf)
+        self.last, self.last_ts = grown(self.last, subjects, -np.inf), grown(self.last_ts, subjects, LONG_AGO)
+        self.sketches = [grown(s.T, self.count.shape[1], 0).T.copy() if len(s) < subjects else s for s in self.sketches]
 
-    def add(self, metric: int, codes: Codes, ts: NDArray[np.int64], values: Values) -> None:
-        """Take in values of one metric; rows without a value must be left out before."""
+    def add(self, metric: int, codes: Codes, ts: NDArray[np.int64], values: Values, units: NDArray[np.int64]) -> None:
+        """Take in values of one metric, ``units`` being them as whole numbers of its fraction; none may be absent.
+
+        Of several values at the newest time the greatest is the last one.
+        """
         np.add.at(self.count[metric], codes, 1)
-        np.add.at(self.total[metric], codes, values)
+        np.add.at(self.total[metric], codes, units)
         np.minimum.at(self.low[metric], codes, values)
         np.maximum.at(self.high[metric], codes, values)
-        order = np.argsort(ts, kind="stable")
-        codes, ts, values = codes[order], ts[order], values[order]
-        newer = ts >= self.last_ts[metric, codes]
-        self.last[metric, codes[newer]] = values[newer]
-        self.last_ts[metric, codes[newer]] = ts[newer]
+        last, last_ts = self.last[metric], self.last_ts[metric]
+        before = last_ts.copy()
+        np.maximum.at(last_ts, codes, ts)
+        last[last_ts > before] = -np.inf
+        newest = ts == last_ts[codes]
+        np.maximum.at(last, codes[newest], values[newest])
+
+    def count_in(self, metric: int, codes: Codes, buckets: NDArray[np.int64]) -> None:
+        """Count values of one metric in the subjects' sketches, where this window keeps any."""
+        if self.sketches:
+            counts = self.sketches[metric]
+            np.add.at(counts.reshape(-1), codes * counts.shape[1] + buckets, np.int32(1))
 
 
-class Windows:
-    """All open windows of one kind in one partition."""
+@dataclass(slots=True)
+class Prepared:
+    """The values of one metric, ready for any number of windows; absent ones hold no meaning."""
 
-    def __init__(self, kind: str, metrics: tuple[str, ...], size_s: int = 60) -> None:
+    present: Mask | None
+    """Which rows have a value; ``None`` is all of them."""
+    values: Values
+    units: NDArray[np.int64]
+    buckets: NDArray[np.int64]
+
+
+def fraction(kind: str, metric: str) -> float:
+    """Give how many whole numbers stand for one unit of a metric: a power of two, as large as sums allow."""
+    declared = next(f for f in fields(kind) if f.name == metric)
+    reach = max((abs(b) for b in (declared.ge, declared.le) if b is not None), default=1e6)
+    return float(2.0 ** np.floor(62 - MOST_ROWS - np.log2(max(reach, 1e-6))))
+
+
+def prepared(kind: str, metric: str, rows: Columns) -> Prepared:
+    """Give a metric's values as windows take them."""
+    values = rows.floats(metric)
+    absent = np.isnan(values)
+    present = None
+    if absent.any():
+        present, values = ~absent, np.where(absent, 0.0, values)
+    units = np.rint(values * fraction(kind, metric)).astype(np.int64)
+    return Prepared(present, values, units, sketch.scale(kind, metric).of(values))
+
+
+class Tumbling:
+    """The open windows of one length over one sort of subject."""
+
+    def __init__(self, kind: str, metrics: tuple[str, ...], size_s: int, dimension: str = "source", part: int = 0) -> None:
         self._kind = kind
         self._metrics = metrics
+        self._fractions = np.array([fraction(kind, m) for m in metrics])
         self._size_s = size_s
         self._size = size_s * 1_000_000
-        self._sources = SourceTable()
+        self._dimension = dimension
+        self._part = part
+        self._scales = [sketch.scale(kind, m) for m in metrics] if dimension != "source" else []
         self._open: dict[int, Open] = {}
 
     @property
@@ -84,33 +133,31 @@ class Windows:
         """Start of the oldest open window, in microseconds."""
         return min(self._open, default=None)
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Take in rows of a clean batch."""
-        if not self._metrics or batch.num_rows == 0:
-            return
-        codes = self._sources.codes(batch.column("source"))
-        ts = times(batch, "ts")
-        starts = ts - ts % self._size
-        seen_at = int(times(batch, "seen_at").max())
-        columns = [floats(batch, name) for name in self._metrics]
-        for start in np.unique(starts):
-            rows = starts == start
-            window = self._open.get(int(start))
-            if window is None:
-                window = self._open[int(start)] = Open.make(len(self._metrics), max(64, len(self._sources)))
-            window.grow(len(self._sources))
+    def add(self, codes: Codes, subjects: int, ts: NDArray[np.int64], values: list[Prepared], use: Mask, seen_at: int) -> None:
+        """Take in the masked rows: the numbers of their subjects, their times and values."""
+        rows = np.flatnonzero(use)
+        for number, inside in _by_window(rows, ts[rows] // self._size):
+            window = self._window(number * self._size, subjects)
             window.seen_at, window.shown = max(window.seen_at, seen_at), False
-            for metric, column in enumerate(columns):
-                use = rows & ~np.isnan(column)
-                if use.any():
-                    window.add(metric, codes[use], ts[use], column[use])
+            for metric, found in enumerate(values):
+                at = inside if found.present is None else inside[found.present[inside]]
+                if len(at):
+                    window.add(metric, codes[at], ts[at], found.values[at], found.units[at])
+                    window.count_in(metric, codes[at], found.buckets[at])
 
-    def close(self, watermark: int) -> pa.RecordBatch:
+    def _window(self, start: int, subjects: int) -> Open:
+        window = self._open.get(start)
+        if window is None:
+            window = self._open[start] = Open.make(len(self._metrics), max(16, subjects), [s.buckets for s in self._scales])
+        window.grow(subjects)
+        return window
+
+    def close(self, watermark: int, names: pa.Array) -> pa.RecordBatch:
         """Give the rows of every window that ends at or before the watermark, and forget them."""
         due = sorted(start for start in self._open if start + self._size <= watermark)
-        return _concat([self._rows(start, self._open.pop(start)) for start in due])
+        return joined([self._rows(start, self._open.pop(start), names) for start in due])
 
-    def show(self, until: int) -> pa.RecordBatch:
+    def show(self, until: int, names: pa.Array) -> pa.RecordBatch:
         """Give the rows of windows that end by then, but keep them open: later readings may still come.
 
         A window is given once for each state it is in; its later, fuller rows replace these in the database.
@@ -118,31 +165,59 @@ class Windows:
         due = sorted(start for start, w in self._open.items() if start + self._size <= until and not w.shown)
         for start in due:
             self._open[start].shown = True
-        return _concat([self._rows(start, self._open[start]) for start in due])
+        return joined([self._rows(start, self._open[start], names) for start in due])
 
-    def _rows(self, start: int, window: Open) -> pa.RecordBatch:
-        metric, source = np.nonzero(window.count)
-        count = window.count[metric, source]
+    def _rows(self, start: int, window: Open, names: pa.Array) -> pa.RecordBatch:
+        metric, subject = np.nonzero(window.count)
+        count = window.count[metric, subject]
         n = len(count)
-        names = pa.array(self._sources.names, pa.string())
         schema = arrow_schema("window", "raw")
-        arrays = {
-            "source": names.take(pa.array(source)),
+        arrays: dict[str, Any] = {
+            "source": names.take(pa.array(subject)),
             "ts": pa.array(np.full(n, start)).cast(schema.field("ts").type),
-            "sent_at": pa.nulls(n, schema.field("sent_at").type),
             "seen_at": pa.array(np.full(n, window.seen_at)).cast(schema.field("seen_at").type),
-            "serial": pa.nulls(n, pa.int64()),
-            "kind": pa.array([self._kind] * n, pa.string()),
+            "kind": pa.array([self._kind], pa.string()).take(pa.array(np.zeros(n, np.int64))),
             "metric": pa.array(self._metrics, pa.string()).take(pa.array(metric)),
             "size": pa.array(np.full(n, self._size_s, np.int64)),
+            "dimension": pa.array([self._dimension], pa.string()).take(pa.array(np.zeros(n, np.int64))),
+            "part": pa.array(np.full(n, self._part, np.int64)),
             "count": pa.array(count),
-            "mean": pa.array(window.total[metric, source] / count),
-            "low": pa.array(window.low[metric, source]),
-            "high": pa.array(window.high[metric, source]),
-            "last": pa.array(window.last[metric, source]),
+            "mean": pa.array(window.total[metric, subject] / self._fractions[metric] / count),
+            "low": pa.array(window.low[metric, subject]),
+            "high": pa.array(window.high[metric, subject]),
+            "last": pa.array(window.last[metric, subject]),
         }
-        return pa.RecordBatch.from_arrays([arrays[f.name] for f in schema], schema=schema)
+        if self._scales:
+            arrays |= self._quantiles(window, metric, subject)
+        columns = [arrays[f.name] if f.name in arrays else pa.nulls(n, f.type) for f in schema]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    def _quantiles(self, window: Open, metric: NDArray[np.int64], subject: NDArray[np.int64]) -> dict[str, pa.Array]:
+        """Give the quantile columns of rows that come metric by metric."""
+        parts = [(scale, window.sketches[m][subject[metric == m]]) for m, scale in enumerate(self._scales)]
+        return {
+            "p50": pa.array(np.concatenate([scale.quantiles(counts, 0.5) for scale, counts in parts])),
+            "p95": pa.array(np.concatenate([scale.quantiles(counts, 0.95) for scale, counts in parts])),
+            "sketch": pa.concat_arrays([sketch.pack(counts) for _, counts in parts]),
+        }
 
 
-def _concat(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+def _by_window(rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Give each window's number and rows, in order."""
+    if len(rows) == 0:
+        return
+    first, last = int(numbers.min()), int(numbers.max())
+    if first == last:
+        yield first, rows
+        return
+    order = in_order(numbers - first)
+    ends = np.searchsorted(numbers[order], np.arange(first, last + 2))
+    for number in range(first, last + 1):
+        start, end = ends[number - first : number - first + 2]
+        if end > start:
+            yield number, rows[order[start:end]]
+
+
+def joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Give rows of windows as one batch."""
     return concat(parts) if parts else empty("window", "raw")

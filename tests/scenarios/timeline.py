@@ -23,9 +23,11 @@ from storage.checkpoints import Checkpoint
 from streams.agents.clean import CleanTask
 from streams.agents.watch import WatchTask
 from streams.steps.lifecycle import apply_finding
+from streams.steps.places import ZoneGrid
 from streams.task import Outcome, Record
 
 S = 1_000_000
+ZONES = ZoneGrid(zones.load())
 RULES = load(sorted(Path(__file__).parents[2].joinpath("streams", "rules").glob("*.toml")))
 
 
@@ -46,7 +48,7 @@ class City:
     cleaned: list[tuple[Header, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.clean = CleanTask(f"raw-{self.domain}", 0, zones.load(), Stream())
+        self.clean = CleanTask(f"raw-{self.domain}", 0, ZONES, Stream())
         self.watch = WatchTask(f"clean-{self.domain}", 0, RULES, Stream())
         self._seq = 0
         self._offset = 0

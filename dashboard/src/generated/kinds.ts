@@ -104,7 +104,7 @@ export interface BikeEvent {
   zone: number | null;
 }
 
-/** 时间窗口统计: The closed aggregate of one metric of one source; ``ts`` is the window's start, ``source`` its subject. */
+/** 时间窗口统计: The closed aggregate of one metric of one subject; ``ts`` is the window's start. */
 export interface Window {
   /** 来源 Device or vehicle id */
   source: string;
@@ -122,6 +122,10 @@ export interface Window {
   metric: string;
   /** 窗口长度 Length of the window [s] */
   size: number;
+  /** 维度 What the subject is: source, zone, line or operator */
+  dimension: string;
+  /** 分片 Partition the readings of a group came from; 0 for a source */
+  part: number;
   /** 个数 Readings that had a value */
   count: number;
   /** 均值 Mean, in the metric's unit */
@@ -132,6 +136,12 @@ export interface Window {
   high: number;
   /** 末值 Value of the newest reading, in the metric's unit */
   last: number;
+  /** 中位数 Median within 1 %, in the metric's unit; groups only */
+  p50: number | null;
+  /** 95 分位数 95th percentile within 1 %, in the metric's unit; groups only */
+  p95: number | null;
+  /** 分布 Counts by bucket, as storage/sketch.py packs them */
+  sketch: number | null;
   /** 质量位 Quality bits, 0 is good */
   quality: number;
   /** 行政区 County by GB/T 2260 code */

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.frame import from_readings
+from schemas.kinds.environment import EnvFactor
 from schemas.kinds.transport import TaxiPosition
 from streams.steps.dedupe import Dedupe
+from streams.steps.sources import Columns
 
 IDENTITIES = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(1, 40), st.none() | st.integers(0, 2)), max_size=60)
 T0 = 1_790_000_000_000_000
 
 
-def batch(rows: list[tuple[str, int, int | None]]) -> pa.RecordBatch:
+def batch(rows: list[tuple[str, int, int | None]]) -> Columns:
     readings = [TaxiPosition(source=s, ts=T0 + t * 1_000_000, seen_at=T0, serial=n) for s, t, n in rows]
-    return from_readings(readings, "taxi_position")
+    return Columns(from_readings(readings, "taxi_position"))
 
 
 def first_seen(rows: list[tuple[str, int, int | None]]) -> list[bool]:
@@ -60,3 +62,22 @@ def test_blocks_are_merged_and_old_ones_dropped() -> None:
     assert len(kept) < 40
     assert sum(len(v) for v in kept.values()) < 400 * 8
     assert not dedupe.unseen(batch([("a", 390, None)])).any()
+
+
+def test_the_parts_of_a_kind_tell_readings_of_one_message_apart() -> None:
+    rows = [
+        EnvFactor(source="a", ts=T0, seen_at=T0, factor=factor, period=period)
+        for factor, period in (("a34001", 0), ("a34002", 0), ("a34001", 60), ("a34001", 0))
+    ]
+    dedupe = Dedupe(EnvFactor.parts)
+    assert dedupe.unseen(Columns(from_readings(rows, "env_factor"))).tolist() == [True, True, True, False]
+    again = Dedupe(EnvFactor.parts)
+    again.restore({int(k): v for k, v in dedupe.changes().items() if v is not None})
+    assert not again.unseen(Columns(from_readings(rows, "env_factor"))).any()
+
+
+def test_refused_rows_are_not_remembered() -> None:
+    dedupe = Dedupe()
+    rows = batch([("a", 1, None), ("a", 2, None)])
+    assert dedupe.unseen(rows, np.array([True, False])).tolist() == [True, False]
+    assert dedupe.unseen(rows).tolist() == [False, True]

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from schemas import frame
 from schemas.config import Stream
 from schemas.events import Finding
-from storage import zones
 from storage.checkpoints import Checkpoint
 from streams.agents.clean import CleanTask
 from streams.agents.watch import WatchTask
 from streams.task import Outcome, Record, Task
-from tests.scenarios.timeline import RULES, City, drive, local
+from tests.scenarios.timeline import RULES, ZONES, City, drive, local
 
 START = local("2026-11-23 08:00:00")
 
@@ -131,7 +130,7 @@ def clean_frames(log: list[Record], cuts: list[int], deaths: set[int]) -> list[t
     checkpoint = Checkpoint()
 
     def fresh() -> Task:
-        task = CleanTask("raw-transport", 0, zones.load(), Stream())
+        task = CleanTask("raw-transport", 0, ZONES, Stream())
         task.restore(checkpoint)
         return task
 

@@ -1,0 +1,109 @@
+"""The windows of one kind: a minute for every source; ten seconds for every zone, line and operator.
+
+Quarter-hours and hours are added up from these by the database side (storage/rollup.py): a restart then never
+has to read more of the log than the windows' lateness.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from schemas.derive import fields
+from schemas.kinds import kind as kind_by_name
+from streams.steps.sources import Codes, Columns, Mask, SourceTable
+from streams.steps.window import Tumbling, joined, prepared
+
+SOURCE_S, GROUP_S = 60, 10
+SOURCE_US = SOURCE_S * 1_000_000
+OPERATOR_FIELDS = ("operator", "company")
+"""Fields that name who runs a source, by preference."""
+ZONE_CODES = 1_000_000
+"""Codes of GB/T 2260 have six digits."""
+
+
+class ZoneNumbers:
+    """Numbers zones by their codes, densely, in order of appearance."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._number = np.full(ZONE_CODES, -1, np.int64)
+
+    def codes(self, zones: NDArray[np.int64]) -> Codes:
+        """Give the number of each row's zone; 0 is no zone and has the number -1."""
+        numbers = self._number[zones]
+        new = np.flatnonzero((numbers < 0) & (zones > 0))
+        if len(new):
+            for code in np.unique(zones[new]):
+                self._number[code] = len(self.names)
+                self.names.append(str(code))
+            numbers = self._number[zones]
+        return numbers
+
+
+class KindWindows:
+    """All open windows of one kind in one partition, by source and by group."""
+
+    def __init__(self, kind: str, sources: SourceTable, partition: int) -> None:
+        self._kind = kind
+        self._metrics = kind_by_name(kind).metrics
+        self._sources = sources
+        own = {f.name for f in fields(kind)}
+        self._zones = ZoneNumbers()
+        self._texts = {
+            dimension: (name, SourceTable())
+            for dimension, names in (("line", ("line",)), ("operator", OPERATOR_FIELDS))
+            for name in [next((n for n in names if n in own), None)]
+            if name is not None
+        }
+        self._by_source = Tumbling(kind, self._metrics, SOURCE_S)
+        self._groups = {d: Tumbling(kind, self._metrics, GROUP_S, d, partition) for d in ("zone", *self._texts)}
+        self.closed_to = 0
+
+    @property
+    def oldest(self) -> int | None:
+        """Start of the oldest open window, in microseconds, cut to whole minutes."""
+        found = [w.oldest for w in (self._by_source, *self._groups.values())]
+        return min((o - o % SOURCE_US for o in found if o is not None), default=None)
+
+    def add(self, rows: Columns, codes: Codes, use: Mask, watermark: NDArray[np.int64]) -> Mask:
+        """Take in the rows to use whose window was open at their watermark; give the mask of those counted.
+
+        ``watermark`` is, for each row, the one before its frame: which windows are open depends on the log alone.
+        """
+        ts, seen_at = rows.times("ts"), int(rows.times("seen_at").max(initial=0))
+        watermark = np.maximum(watermark, self.closed_to)
+        counted = use & (ts - ts % SOURCE_US + SOURCE_US > watermark)
+        if not self._metrics or not counted.any():
+            return np.zeros(len(rows), np.bool_)
+        values = [prepared(self._kind, m, rows) for m in self._metrics]
+        self._by_source.add(codes, len(self._sources), ts, values, counted, seen_at)
+        size = GROUP_S * 1_000_000
+        grouped = counted & (ts - ts % size + size > watermark)
+        for dimension, window in self._groups.items():
+            numbers, groups = self._numbers(dimension, rows)
+            window.add(numbers, groups, ts, values, grouped & (numbers >= 0), seen_at)
+        return counted
+
+    def close(self, watermark: int) -> pa.RecordBatch:
+        """Give the windows that end by the watermark, and forget them."""
+        self.closed_to = max(self.closed_to, watermark)
+        return joined([w.close(self.closed_to, names) for w, names in self._all()])
+
+    def show(self, until: int) -> pa.RecordBatch:
+        """Give the windows that end by then without closing them."""
+        return joined([w.show(until, names) for w, names in self._all()])
+
+    def _all(self) -> list[tuple[Tumbling, pa.Array]]:
+        return [(self._by_source, self._sources.known), *((w, self._names(d)) for d, w in self._groups.items())]
+
+    def _names(self, dimension: str) -> pa.Array:
+        return pa.array(self._zones.names, pa.string()) if dimension == "zone" else self._texts[dimension][1].known
+
+    def _numbers(self, dimension: str, rows: Columns) -> tuple[Codes, int]:
+        """Give the number of each row's group, -1 for none, and how many groups there are."""
+        if dimension == "zone":
+            return self._zones.codes(rows.integers("zone")), len(self._zones.names)
+        name, known = self._texts[dimension]
+        return rows.codes(name, known), len(known)
