@@ -25,7 +25,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What a frame says about itself, readable without touching its rows.
 
     ``total`` is the number of rows of this (connector, run, topic, bucket, kind) up to and including
-    this frame. ``duplicates`` and ``rejected`` tell what ``clean`` took out of the raw frame.
+    this frame. ``duplicates`` and ``rejected`` tell what ``clean`` took out of the raw frame; ``watermark`` is
+    the event time (microseconds) below which, as of the frames before this one, nothing more was expected.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane = "live"
     duplicates: int = 0
     rejected: dict[str, int] = {}
+    watermark: int = 0
 
     @property
     def stream(self) -> tuple[str, str, int]:

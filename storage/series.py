@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from schemas.derive import Field, fields
 from storage.connect import Pool, passing_faults
-from storage.tables import reading_kinds, table_of
+from storage.tables import columns, quoted, reading_kinds, table_of
+from storage.windows import merged
 
 MOST_POINTS = 5000
 """More points than any screen has columns; a step is widened until they suffice."""
@@ -89,18 +90,29 @@ async def track(pool: Pool, kind: str, source: str, since: int, until: int, limi
 
 
 async def windows(
-    pool: Pool, kind: str, metric: str, since: int, until: int, *, size: int, source: str | None = None, limit: int = MOST_POINTS
+    pool: Pool,
+    kind: str,
+    metric: str,
+    since: int,
+    until: int,
+    *,
+    size: int,
+    dimension: str = "source",
+    source: str | None = None,
+    limit: int = MOST_POINTS,
 ) -> list[dict[str, Any]]:
-    """Give closed windows of a metric, ``size`` seconds long, in order of start; of all sources unless one is named."""
+    """Give closed windows of a metric, ``size`` seconds long, in order of start; of all subjects unless one is named.
+
+    The parts of a window are added up: what late readings corrected is in it.
+    """
     field_of(kind, metric)
     statement = (
-        'SELECT source, ts, "count", mean, low, high, last, zone FROM windows'
-        ' WHERE kind = $1 AND metric = $2 AND "size" = $3 AND ts >= $4 AND ts < $5 AND ($6::text IS NULL OR source = $6)'
-        " ORDER BY ts, source LIMIT $7"
+        f"SELECT {quoted(columns('window'))} FROM windows WHERE kind = $1 AND metric = $2 AND size = $3 AND dimension = $4"
+        " AND ts >= $5 AND ts < $6 AND ($7::text IS NULL OR source = $7) ORDER BY ts, source, part LIMIT $8"
     )
     with passing_faults():
-        rows = await pool.fetch(statement, kind, metric, size, since, until, source, limit)
-    return [dict(row) for row in rows]
+        rows = await pool.fetch(statement, kind, metric, size, dimension, since, until, source, limit)
+    return merged([dict(row) for row in rows], ("source", "ts"))
 
 
 async def latest_sources(pool: Pool, kind: str | None = None, since: int | None = None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Rows that cannot simply be appended: late ones, which may be stored already, and windows, which replace themselves."""
+"""Rows on their way into tables: appended by COPY; late ones looked up first, for they may be stored already."""
 
 # ruff: noqa: S608 - every name put into SQL here is declared in code, every value is a parameter
 from __future__ import annotations
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from storage import pgcopy
 from storage.connect import Connection
-from storage.ddl import KEYS
-from storage.tables import WINDOWS, columns, identity, quoted, table_of
+from storage.tables import identity, quoted, table_of
 
 GAP_US = 60_000_000
 SPAN_US = 600_000_000
@@ -70,19 +69,3 @@ def segments(times: NDArray[np.int64]) -> list[tuple[int, int]]:
     starts |= np.concatenate([[True], np.diff((ordered - since) // SPAN_US) != 0])
     lasts = ordered[np.concatenate([np.flatnonzero(starts)[1:] - 1, [len(ordered) - 1]])]
     return list(zip(ordered[starts].tolist(), lasts.tolist(), strict=True))
-
-
-async def upsert_windows(connection: Connection, batch: pa.RecordBatch) -> int:
-    """Write windows; one that is there already is replaced unless it rests on more readings. Give how many changed."""
-    names, key = columns("window"), KEYS["window"]
-    await connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS stage_{WINDOWS} (LIKE {WINDOWS}) ON COMMIT DELETE ROWS")
-    await connection.execute(f"TRUNCATE stage_{WINDOWS}")
-    await copy(connection, f"stage_{WINDOWS}", batch)
-    changes = ", ".join(f'"{n}" = excluded."{n}"' for n in names if n not in key)
-    done = await connection.execute(
-        f"INSERT INTO {WINDOWS} AS w ({quoted(names)})"
-        f" SELECT DISTINCT ON ({quoted(key)}) {quoted(names)} FROM stage_{WINDOWS}"
-        f' ORDER BY {quoted(key)}, "count" DESC, seen_at DESC'
-        f' ON CONFLICT ({quoted(key)}) DO UPDATE SET {changes} WHERE excluded."count" >= w."count"'
-    )
-    return int(done.split()[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from schemas import frame, metrics, quality
 from schemas.events import ConnectorState
 from schemas.reading import Lane
-from storage import checkpoints, ledger, sources, staging, states
+from storage import checkpoints, ledger, sources, staging, states, windows
 from storage.checkpoints import Mark
 from storage.connect import Connection, Pool, passing_faults
 from storage.ledger import LedgerRow
@@ -20,6 +20,11 @@ from storage.tables import OWN, columns, table_of
 
 Batch = tuple[str, Lane, pa.RecordBatch]
 """Kind, lane and rows; several frames of one kind and lane may be joined into one."""
+
+
+Correct = Callable[[str, pa.RecordBatch, NDArray[np.int64]], pa.RecordBatch]
+"""Gives corrections of windows by kind, late rows that were new, and their numbers among the kind's rows of the
+transaction: live batches first, then late, then backfill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,17 @@ class Writer:
 
 
 async def store(
-    connection: Connection, topic: str, partition: int, batches: Sequence[Batch], rows: Sequence[LedgerRow]
+    connection: Connection,
+    topic: str,
+    partition: int,
+    batches: Sequence[Batch],
+    rows: Sequence[LedgerRow],
+    correct: Correct | None = None,
 ) -> dict[str, Written]:
     """Write batches and their ledger inside the caller's transaction; give what changed, by kind.
 
-    Kinds are written in order of name, so that two transactions never wait for each other's sources.
+    ``correct`` tells what late rows, now that they are stored, add to windows that had closed. Kinds are written in
+    order of name, so that two transactions never wait for each other's sources.
     """
     found: dict[str, Written] = {}
     entries: list[LedgerRow] = []
@@ -94,7 +105,7 @@ async def store(
             entries += ledger.refused_rows(joined, topic, partition)
             found[kind] = Written(joined.num_rows, 0)
         else:
-            found[kind], changed = await _readings(connection, kind, of_kind, [r for r in rows if r.kind == kind])
+            found[kind], changed = await _readings(connection, kind, of_kind, [r for r in rows if r.kind == kind], correct)
             entries += changed
     await ledger.save(connection, entries)
     return found
@@ -102,11 +113,11 @@ async def store(
 
 async def _windows(connection: Connection, batches: Sequence[Batch]) -> int:
     joined = _joined("window", batches)
-    return await staging.upsert_windows(connection, joined) if joined.num_rows else 0
+    return await windows.save(connection, joined) if joined.num_rows else 0
 
 
 async def _readings(
-    connection: Connection, kind: str, batches: Sequence[Batch], rows: Sequence[LedgerRow]
+    connection: Connection, kind: str, batches: Sequence[Batch], rows: Sequence[LedgerRow], correct: Correct | None
 ) -> tuple[Written, list[LedgerRow]]:
     """Append live rows; look late ones up first. Give what changed and the ledger rows as they then are."""
     ordered: list[LedgerRow] = []
@@ -123,6 +134,11 @@ async def _readings(
     owner = ledger.owners(ordered, whole.num_rows)
     kept = await _append(connection, kind, whole, late)
     await sources.save(connection, kind, whole)
+    belated = np.flatnonzero(late & kept)
+    if correct is not None and len(belated):
+        corrections = correct(kind, whole.take(pa.array(belated)), belated)
+        if corrections.num_rows:
+            await windows.save(connection, _complete("window", corrections))
     twice = np.bincount(owner[~kept], minlength=len(ordered))
     changed = [row.minus(int(n)) for row, n in zip(ordered, twice, strict=True)]
     return Written(int(kept.sum()), int((~kept).sum())), changed

@@ -20,7 +20,7 @@ from schemas.config import Config
 from schemas.errors import Fatal, Retry
 from schemas.rules import Rule
 from schemas.rules import load as load_rules
-from storage import alerts_store, maintenance, zones
+from storage import alerts_store, maintenance, rollup, zones
 from storage.connect import create_pool
 from streams.agents.alerts import AlertsTask, Book
 from streams.agents.clean import CleanTask
@@ -39,6 +39,7 @@ STUCK = 71
 """Exit status of the watchdog."""
 STUCK_S = 60.0
 MAINTENANCE_S = 3600.0
+ROLLUP_S = 5.0
 LOOP_LATE_S = 10.0
 
 
@@ -71,6 +72,7 @@ class Worker:
         self.app.timer(0.5)(self._heartbeat)
         if store and slot == 0:
             self.app.timer(MAINTENANCE_S)(self._maintain)
+            self.app.timer(ROLLUP_S)(self._roll_up)
 
     def _agent(self, name: str) -> Agent:
         within, batch = self._config.stream.flush_ms / 1000, self._config.stream.batch_frames
@@ -133,6 +135,17 @@ class Worker:
             log.warning("maintenance postponed", error=str(error))
         except Exception as error:  # noqa: BLE001 - an exception leaving a timer would unwind the worker
             fatal("maintenance", error)
+
+    async def _roll_up(self, *_: Any) -> None:
+        """Add up longer windows that became due."""
+        pool, _producer = await self.parts()
+        try:
+            while await rollup.refresh(pool, self._clock()):
+                pass
+        except Retry as error:
+            log.warning("adding up windows postponed", error=str(error))
+        except Exception as error:  # noqa: BLE001 - as in maintenance
+            fatal("rollup", error)
 
     async def _heartbeat(self, *_: Any) -> None:
         self.beat = time.monotonic()

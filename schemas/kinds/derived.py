@@ -7,11 +7,16 @@ from typing import Annotated, ClassVar
 from schemas.reading import Grade, Reading, meta
 
 
+LATE_PART = 32_768
+"""Added to the part of a window that holds what came after it had closed."""
+
+
 class Window(Reading, frozen=True, kw_only=True, tag="window"):
     """The closed aggregate of one metric of one subject; ``ts`` is the window's start.
 
-    The subject, in ``source``, is a source, or by ``dimension`` a zone, line or operator. Windows of such groups
-    come in one part per partition, which add up: counts, means by count, bounds, and sketches bucket by bucket.
+    The subject, in ``source``, is a source, or by ``dimension`` a zone, line or operator. A window may come in
+    parts that add up: of groups one per partition, and one more (from ``LATE_PART`` on) with the readings that
+    arrived after the window had closed.
     """
 
     domain: ClassVar[str] = "derived"
@@ -21,12 +26,16 @@ class Window(Reading, frozen=True, kw_only=True, tag="window"):
     metric: Annotated[str, meta("指标", "Field that was aggregated", max_length=64)]
     size: Annotated[int, meta("窗口长度", "Length of the window", "s", ge=1, le=86400)]
     dimension: Annotated[str, meta("维度", "What the subject is: source, zone, line or operator", max_length=16)]
-    part: Annotated[int, meta("分片", "Partition the readings of a group came from; 0 for a source", ge=0, le=65535)]
+    part: Annotated[
+        int, meta("分片", "Partition of a group's readings, 0 of a source's; late ones have 32768 more", ge=0, le=65535)
+    ]
     count: Annotated[int, meta("个数", "Readings that had a value", ge=0)]
+    total: Annotated[float, meta("合计", "Sum, in the metric's unit")]
     mean: Annotated[float, meta("均值", "Mean, in the metric's unit")]
     low: Annotated[float, meta("最小值", "Minimum, in the metric's unit")]
     high: Annotated[float, meta("最大值", "Maximum, in the metric's unit")]
     last: Annotated[float, meta("末值", "Value of the newest reading, in the metric's unit")]
+    last_at: Annotated[int, meta("末值时间", "Event time of that reading, since 1970 UTC", "µs", ge=0)]
     p50: Annotated[float, meta("中位数", "Median within 1 %, in the metric's unit; groups only")] | None = None
     p95: Annotated[float, meta("95 分位数", "95th percentile within 1 %, in the metric's unit; groups only")] | None = None
     sketch: Annotated[bytes, meta("分布", "Counts by bucket, as storage/sketch.py packs them")] | None = None

@@ -11,10 +11,12 @@ CREATE TABLE windows (
     "dimension" text NOT NULL,
     "part" bigint NOT NULL,
     "count" bigint NOT NULL,
+    "total" double precision NOT NULL,
     "mean" double precision NOT NULL,
     "low" double precision NOT NULL,
     "high" double precision NOT NULL,
     "last" double precision NOT NULL,
+    "last_at" bigint NOT NULL,
     "p50" double precision,
     "p95" double precision,
     "sketch" bytea,
@@ -34,12 +36,14 @@ COMMENT ON COLUMN windows."kind" IS '数据类别 / Kind of the readings';
 COMMENT ON COLUMN windows."metric" IS '指标 / Field that was aggregated';
 COMMENT ON COLUMN windows."size" IS '窗口长度 / Length of the window [s]';
 COMMENT ON COLUMN windows."dimension" IS '维度 / What the subject is: source, zone, line or operator';
-COMMENT ON COLUMN windows."part" IS '分片 / Partition the readings of a group came from; 0 for a source';
+COMMENT ON COLUMN windows."part" IS '分片 / Partition of a group''s readings, 0 of a source''s; late ones have 32768 more';
 COMMENT ON COLUMN windows."count" IS '个数 / Readings that had a value';
+COMMENT ON COLUMN windows."total" IS '合计 / Sum, in the metric''s unit';
 COMMENT ON COLUMN windows."mean" IS '均值 / Mean, in the metric''s unit';
 COMMENT ON COLUMN windows."low" IS '最小值 / Minimum, in the metric''s unit';
 COMMENT ON COLUMN windows."high" IS '最大值 / Maximum, in the metric''s unit';
 COMMENT ON COLUMN windows."last" IS '末值 / Value of the newest reading, in the metric''s unit';
+COMMENT ON COLUMN windows."last_at" IS '末值时间 / Event time of that reading, since 1970 UTC [µs]';
 COMMENT ON COLUMN windows."p50" IS '中位数 / Median within 1 %, in the metric''s unit; groups only';
 COMMENT ON COLUMN windows."p95" IS '95 分位数 / 95th percentile within 1 %, in the metric''s unit; groups only';
 COMMENT ON COLUMN windows."sketch" IS '分布 / Counts by bucket, as storage/sketch.py packs them';

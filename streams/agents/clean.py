@@ -103,21 +103,24 @@ class CleanTask:
         frame_of = np.repeat(np.arange(len(raws)), sizes)
         keep, refusals = check(rows, kind, lane)
         fresh = self._dedupe_of(kind).unseen(rows, keep)
-        late = self._lateness_of(kind).late(rows, frame_of, len(raws), fresh) if lane == "live" else np.ones(len(rows), np.bool_)
+        lateness = self._lateness_of(kind)
+        late, watermarks = np.ones(len(rows), np.bool_), np.full(len(raws), lateness.watermark)
+        if lane == "live":
+            late, watermarks = lateness.late(rows, frame_of, len(raws), fresh)
         parts = _cut(with_judgement(rows.table, *judged(rows, self._zones, late)), kind, sizes, fresh)
         refused: dict[int, list[Refusal]] = defaultdict(list)
         for refusal in refusals:
             refused[int(frame_of[refusal.row])].append(refusal)
         found: dict[int, list[Output]] = {}
         for place, (raw, part) in enumerate(zip(raws, parts, strict=True)):
-            found[raw.number] = [self._frame(raw, part, refused[place])]
+            found[raw.number] = [self._frame(raw, part, refused[place], max(0, int(watermarks[place])))]
             if refused[place]:
                 found[raw.number].append(self._refused(raw.header, rows.table, refused[place]))
         passed = int(fresh.sum())
         _count(kind, passed, len(rows) - passed - len(refusals), refusals)
         return found
 
-    def _frame(self, raw: Raw, clean: pa.RecordBatch, refusals: Sequence[Refusal]) -> Output:
+    def _frame(self, raw: Raw, clean: pa.RecordBatch, refusals: Sequence[Refusal], watermark: int) -> Output:
         header, whole = raw.header, clean.num_rows == raw.header.rows
         ts = pc.min_max(clean.column("ts").cast(pa.int64())).as_py() if clean.num_rows and not whole else {"min": 0, "max": 0}
         made = msgspec.structs.replace(
@@ -129,6 +132,7 @@ class CleanTask:
             ts_max=header.ts_max if whole else ts["max"],
             duplicates=header.rows - clean.num_rows - len(refusals),
             rejected=dict(Counter(r.reason for r in refusals)) if refusals else {},
+            watermark=watermark,
         )
         value, headers = encode(clean, made)
         return Output(self._out, self._partition, value, headers)

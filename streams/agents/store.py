@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 import structlog
+from numpy.typing import NDArray
 
 from schemas import frame, metrics, topics
 from schemas.errors import Reject
@@ -18,9 +21,11 @@ from storage import states
 from storage.checkpoints import Checkpoint
 from storage.ledger import LedgerRow, ledger_row
 from storage.writer import Batch, Written, store
+from streams.steps.dimensions import END_OF_TIME, corrections
 from streams.task import Marks, Outcome, Record
 
 log = structlog.get_logger()
+LANES: tuple[Lane, ...] = ("live", "late", "backfill")
 _STATE = msgspec.json.Decoder(ConnectorState)
 
 
@@ -63,6 +68,11 @@ class StoreTask:
             metrics.STREAM_GAPS.labels("store").inc(self._marks.gaps - gaps)
         batches: list[Batch] = []
         rows: list[LedgerRow] = []
+        closed_to = _watermarks(frames)
+
+        def correct(kind: str, late: pa.RecordBatch, numbers: NDArray[np.int64]) -> pa.RecordBatch:
+            return corrections(kind, late, closed_to[kind][numbers], self._partition)
+
         for (kind, lane), found in frames.items():
             batches.append((kind, lane, frame.concat([frame.decode(value, header) for header, value in found])))
             if kind not in ("window", "reject"):
@@ -71,7 +81,7 @@ class StoreTask:
         written: dict[str, Written] = {}
 
         async def write(connection: Any) -> None:
-            written.update(await store(connection, self._topic, self._partition, batches, rows))
+            written.update(await store(connection, self._topic, self._partition, batches, rows, correct))
 
         def committed() -> None:
             for kind, result in written.items():
@@ -91,3 +101,14 @@ class StoreTask:
             await states.save(connection, found)
 
         return Outcome(write=write if found else None)
+
+
+def _watermarks(frames: Mapping[tuple[str, Lane], Sequence[tuple[Header, bytes]]]) -> dict[str, NDArray[np.int64]]:
+    """Give, by kind, the watermark of each row's frame, in the order of lanes; to the backfill lane all is closed."""
+    found: dict[str, list[NDArray[np.int64]]] = defaultdict(list)
+    for lane in LANES:
+        for (kind, of), headers in frames.items():
+            if of == lane:
+                closed = [END_OF_TIME if lane == "backfill" else h.watermark for h, _ in headers]
+                found[kind].append(np.repeat(np.array(closed, np.int64), [h.rows for h, _ in headers]))
+    return {kind: np.concatenate(parts) for kind, parts in found.items()}

@@ -28,7 +28,6 @@ from storage.checkpoints import Checkpoint
 from streams.steps.dimensions import SOURCE_US, KindWindows
 from streams.steps.evaluate import Evaluator
 from streams.steps.sources import Codes, Columns, Mask, SourceTable
-from streams.steps.window import LONG_AGO
 from streams.task import Marks, Outcome, Output, Record
 
 log = structlog.get_logger()
@@ -39,11 +38,12 @@ FRAME_ROWS = 5000
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The frames of one kind not seen before, joined, and of each frame its offset and lane."""
+    """The frames of one kind not seen before, joined, and of each frame its offset and watermark."""
 
     rows: Columns
     frame_of: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    watermarks: NDArray[np.int64]
     live: Mask
     """Rows that may page."""
     rebuilding: Mask
@@ -61,14 +61,8 @@ class KindState:
             "live": Evaluator(kind, rules.values(), self.sources),
             "late": Evaluator(kind, rules.values(), self.sources, "late"),
         }
-        self.newest = 0
         self.seen_at = 0
         self.first_offset: dict[int, int] = {}
-
-    @property
-    def watermark(self) -> int:
-        """Event time below which nothing more is expected."""
-        return self.newest - self.lateness
 
     def take(self, batch: Batch, codes: Codes) -> None:
         """Add rows to the windows still open when their frame came, noting where in the log each window begins.
@@ -76,11 +70,10 @@ class KindState:
         Late rows count as long as their window is open; values that stand for a period themselves never do.
         """
         rows, ts = batch.rows, batch.rows.times("ts")
-        before = self._pass(batch)
         use = ~batch.rebuilding
         if rows.has("period"):
             use &= rows.integers("period") == 0
-        counted = self.windows.add(rows, codes, use, before)
+        counted = self.windows.add(rows, codes, use, batch.watermarks[batch.frame_of])
         if not counted.any():
             return
         starts, of = ts[counted] // SOURCE_US, batch.offsets[batch.frame_of[counted]]
@@ -91,20 +84,9 @@ class KindState:
                 self.first_offset[start] = min(first, self.first_offset.get(start, first))
         self.seen_at = max(self.seen_at, int(rows.times("seen_at").max()))
 
-    def _pass(self, batch: Batch) -> NDArray[np.int64]:
-        """Move event time on by the live rows, and give each row the watermark as of the frames before its own."""
-        rows, ts = batch.rows, batch.rows.times("ts")
-        if rows.has("period"):
-            ts = ts + rows.integers("period") * 1_000_000
-        newest = np.full(len(batch.offsets), LONG_AGO)
-        np.maximum.at(newest, batch.frame_of[batch.live], ts[batch.live])
-        before = np.maximum.accumulate(np.concatenate([[self.newest], newest[:-1]]))
-        self.newest = max(self.newest, int(newest.max()))
-        return (before - self.lateness)[batch.frame_of]
-
-    def close(self) -> pa.RecordBatch:
+    def close(self, watermark: int) -> pa.RecordBatch:
         """Give the windows that end by the watermark."""
-        closed = self.windows.close(self.watermark)
+        closed = self.windows.close(watermark)
         oldest = self.windows.oldest
         self.first_offset = {s: o for s, o in self.first_offset.items() if oldest is not None and s >= oldest}
         return closed
@@ -129,7 +111,7 @@ class WatchTask:
             what, kind, *rest = key.split("/", 3)
             state = self._kind(kind)
             if what == "closed":
-                state.windows.closed_to, state.newest = struct.unpack("<qq", value)
+                (state.windows.closed_to,) = struct.unpack("<q", value)
             elif what == "rule" and rest[0] in ("live", "late"):
                 state.evaluators["late" if rest[0] == "late" else "live"].restore(rest[1], value)
 
@@ -153,7 +135,7 @@ class WatchTask:
             for evaluator, mask in ((state.evaluators["live"], batch.live), (state.evaluators["late"], ~batch.live)):
                 if mask.any():
                     findings += evaluator.evaluate(batch.rows.select(mask), codes if mask.all() else codes[mask])
-            self._emit(kind, state.close(), outcome)
+            self._emit(kind, state.close(int(batch.watermarks.max())), outcome)
             metrics.STREAM_ROWS.labels("watch", kind).inc(len(batch.rows))
         outcome.marks = self._marks.changes()
         self._finish(outcome, findings, set(found))
@@ -161,12 +143,12 @@ class WatchTask:
 
     def _by_kind(self, records: Sequence[Record], marks: Marks) -> dict[str, Batch]:
         """Join the frames not seen before, by kind."""
-        groups: dict[str, list[tuple[Lane, int, pa.RecordBatch]]] = defaultdict(list)
+        groups: dict[str, list[tuple[Header, int, pa.RecordBatch]]] = defaultdict(list)
         for record in records:
             try:
                 header = decode_header(record.headers)
                 if marks.is_new(header.stream, header.seq):
-                    groups[header.kind].append((header.lane, record.offset, read(record.value, header)))
+                    groups[header.kind].append((header, record.offset, read(record.value, header)))
                 else:
                     metrics.STREAM_SKIPPED.labels("watch").inc()
             except Reject as reject:
@@ -216,7 +198,7 @@ class WatchTask:
             outcome.outputs.append(Output(topics.FINDINGS, self._partition, encode(finding), key=key))
         for kind in touched:
             state = self._kinds[kind]
-            outcome.state[f"closed/{kind}"] = struct.pack("<qq", state.windows.closed_to, state.newest)
+            outcome.state[f"closed/{kind}"] = struct.pack("<q", state.windows.closed_to)
             for lane, evaluator in state.evaluators.items():
                 outcome.state |= {f"rule/{kind}/{lane}/{k}": v for k, v in evaluator.changes().items()}
         outcome.replay_from = min((o for s in self._kinds.values() for o in s.first_offset.values()), default=None)
@@ -229,11 +211,17 @@ class WatchTask:
         return state
 
 
-def _batch(found: Sequence[tuple[Lane, int, pa.RecordBatch]]) -> Batch:
+def _batch(found: Sequence[tuple[Header, int, pa.RecordBatch]]) -> Batch:
     """Join frames of one kind."""
     rows = Columns(pa.Table.from_batches([b for _, _, b in found]))
     frame_of = np.repeat(np.arange(len(found)), [b.num_rows for _, _, b in found])
-    live = np.array([lane == "live" for lane, _, _ in found])[frame_of]
+    live = np.array([header.lane == "live" for header, _, _ in found])[frame_of]
     live &= (rows.integers("quality") & quality.LATE) == 0
-    rebuilding = np.array([lane == "backfill" for lane, _, _ in found])[frame_of]
-    return Batch(rows, frame_of, np.array([o for _, o, _ in found], np.int64), live, rebuilding)
+    return Batch(
+        rows,
+        frame_of,
+        offsets=np.array([offset for _, offset, _ in found], np.int64),
+        watermarks=np.array([header.watermark for header, _, _ in found], np.int64),
+        live=live,
+        rebuilding=np.array([header.lane == "backfill" for header, _, _ in found])[frame_of],
+    )

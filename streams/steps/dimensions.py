@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from schemas.derive import fields
 from schemas.kinds import kind as kind_by_name
+from schemas.kinds.derived import LATE_PART
 from streams.steps.sources import Codes, Columns, Mask, SourceTable
 from streams.steps.window import Tumbling, joined, prepared
 
 SOURCE_S, GROUP_S = 60, 10
-SOURCE_US = SOURCE_S * 1_000_000
+SOURCE_US, GROUP_US = SOURCE_S * 1_000_000, GROUP_S * 1_000_000
 OPERATOR_FIELDS = ("operator", "company")
 """Fields that name who runs a source, by preference."""
+END_OF_TIME = 2**62
 ZONE_CODES = 1_000_000
 """Codes of GB/T 2260 have six digits."""
 
@@ -43,9 +45,13 @@ class ZoneNumbers:
 
 
 class KindWindows:
-    """All open windows of one kind in one partition, by source and by group."""
+    """All open windows of one kind in one partition, by source and by group.
 
-    def __init__(self, kind: str, sources: SourceTable, partition: int) -> None:
+    ``late`` ones take only readings whose window had closed, to be added to it as a further part.
+    """
+
+    def __init__(self, kind: str, sources: SourceTable, partition: int, *, late: bool = False) -> None:
+        self._late = late
         self._kind = kind
         self._metrics = kind_by_name(kind).metrics
         self._sources = sources
@@ -57,8 +63,9 @@ class KindWindows:
             for name in [next((n for n in names if n in own), None)]
             if name is not None
         }
-        self._by_source = Tumbling(kind, self._metrics, SOURCE_S)
-        self._groups = {d: Tumbling(kind, self._metrics, GROUP_S, d, partition) for d in ("zone", *self._texts)}
+        part = LATE_PART if late else 0
+        self._by_source = Tumbling(kind, self._metrics, SOURCE_S, "source", part)
+        self._groups = {d: Tumbling(kind, self._metrics, GROUP_S, d, part + partition) for d in ("zone", *self._texts)}
         self.closed_to = 0
 
     @property
@@ -68,23 +75,28 @@ class KindWindows:
         return min((o - o % SOURCE_US for o in found if o is not None), default=None)
 
     def add(self, rows: Columns, codes: Codes, use: Mask, watermark: NDArray[np.int64]) -> Mask:
-        """Take in the rows to use whose window was open at their watermark; give the mask of those counted.
+        """Take in the rows to use whose window was open (or, of late windows, closed) at their watermark.
 
-        ``watermark`` is, for each row, the one before its frame: which windows are open depends on the log alone.
+        Gives the mask of those counted in windows of sources.
+        ``watermark`` is, for each row, its frame's: which windows are open depends on the log alone.
         """
         ts, seen_at = rows.times("ts"), int(rows.times("seen_at").max(initial=0))
         watermark = np.maximum(watermark, self.closed_to)
-        counted = use & (ts - ts % SOURCE_US + SOURCE_US > watermark)
-        if not self._metrics or not counted.any():
+        counted = use & self._is_due(ts, SOURCE_US, watermark)
+        grouped = use & self._is_due(ts, GROUP_US, watermark)
+        if not self._metrics or not (counted.any() or grouped.any()):
             return np.zeros(len(rows), np.bool_)
         values = [prepared(self._kind, m, rows) for m in self._metrics]
         self._by_source.add(codes, len(self._sources), ts, values, counted, seen_at)
-        size = GROUP_S * 1_000_000
-        grouped = counted & (ts - ts % size + size > watermark)
         for dimension, window in self._groups.items():
             numbers, groups = self._numbers(dimension, rows)
             window.add(numbers, groups, ts, values, grouped & (numbers >= 0), seen_at)
         return counted
+
+    def _is_due(self, ts: NDArray[np.int64], size: int, watermark: NDArray[np.int64]) -> Mask:
+        """Tell for which rows these windows are meant: those open at the watermark, or those that were not."""
+        is_open: Mask = ts - ts % size + size > watermark
+        return ~is_open if self._late else is_open
 
     def close(self, watermark: int) -> pa.RecordBatch:
         """Give the windows that end by the watermark, and forget them."""
@@ -107,3 +119,12 @@ class KindWindows:
             return self._zones.codes(rows.integers("zone")), len(self._zones.names)
         name, known = self._texts[dimension]
         return rows.codes(name, known), len(known)
+
+
+def corrections(kind: str, late: pa.RecordBatch, closed_to: NDArray[np.int64], partition: int) -> pa.RecordBatch:
+    """Give what late rows add to windows that had closed before their frames, ``closed_to`` being the frames' watermarks."""
+    rows, sources = Columns(late), SourceTable()
+    windows = KindWindows(kind, sources, partition, late=True)
+    use = rows.integers("period") == 0 if rows.has("period") else np.ones(len(rows), np.bool_)
+    windows.add(rows, rows.codes("source", sources), use, closed_to)
+    return windows.close(END_OF_TIME)

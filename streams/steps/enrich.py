@@ -67,8 +67,8 @@ class Lateness:
         self._allowed = int(lateness_s * 1e6)
         self.newest = newest
 
-    def late(self, rows: Columns, frame_of: NDArray[np.int64], frames: int, fresh: Mask) -> Mask:
-        """Give the mask of fresh rows late against the frames before theirs, then move the watermark on.
+    def late(self, rows: Columns, frame_of: NDArray[np.int64], frames: int, fresh: Mask) -> tuple[Mask, NDArray[np.int64]]:
+        """Give the mask of fresh rows late against the frames before theirs, and each frame's watermark; then move on.
 
         ``frame_of`` numbers each row's frame, ascending. A value that stands for a period is as old as the
         period's end.
@@ -78,11 +78,14 @@ class Lateness:
             ts = ts + rows.integers("period") * 1_000_000
         ts, of = (ts, frame_of) if fresh.all() else (ts[fresh], frame_of[fresh])
         mask = np.zeros(len(rows), np.bool_)
-        if len(ts) == 0:
-            return mask
         newest = np.full(frames, np.iinfo(np.int64).min)
         np.maximum.at(newest, of, ts)
         before = np.maximum.accumulate(np.concatenate([[self.newest], newest[:-1]]))
         mask[fresh] = ts < before[of] - self._allowed
         self.newest = max(self.newest, int(newest.max()))
-        return mask
+        return mask, before - self._allowed
+
+    @property
+    def watermark(self) -> int:
+        """Event time below which nothing more is expected."""
+        return self.newest - self._allowed

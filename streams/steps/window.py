@@ -170,6 +170,7 @@ class Tumbling:
     def _rows(self, start: int, window: Open, names: pa.Array) -> pa.RecordBatch:
         metric, subject = np.nonzero(window.count)
         count = window.count[metric, subject]
+        total = window.total[metric, subject] / self._fractions[metric]
         n = len(count)
         schema = arrow_schema("window", "raw")
         arrays: dict[str, Any] = {
@@ -182,10 +183,12 @@ class Tumbling:
             "dimension": pa.array([self._dimension], pa.string()).take(pa.array(np.zeros(n, np.int64))),
             "part": pa.array(np.full(n, self._part, np.int64)),
             "count": pa.array(count),
-            "mean": pa.array(window.total[metric, subject] / self._fractions[metric] / count),
+            "total": pa.array(total),
+            "mean": pa.array(total / count),
             "low": pa.array(window.low[metric, subject]),
             "high": pa.array(window.high[metric, subject]),
             "last": pa.array(window.last[metric, subject]),
+            "last_at": pa.array(window.last_ts[metric, subject]),
         }
         if self._scales:
             arrays |= self._quantiles(window, metric, subject)

@@ -14,7 +14,7 @@ from schemas import quality
 from schemas.errors import Retry
 from schemas.events import ConnectorState, StreamTotal
 from schemas.frame import from_readings
-from schemas.kinds.derived import RejectRow, Window
+from schemas.kinds.derived import RejectRow
 from storage import checkpoints, queries, states
 from storage.checkpoints import Fenced
 from storage.connect import Pool, create_pool
@@ -142,36 +142,6 @@ async def test_the_latest_place_never_goes_backwards_and_is_kept_when_absent(poo
     await write(pool, ("bus_position", "live", no_fix), expected=2, at=3)
     (source,) = await queries.latest_sources(pool)
     assert (source["ts"], source["lon"], source["zone"]) == (NOON + 200 * SECOND, 112.8, 140502)
-
-
-def window(count: int, mean: float, source: str = "B") -> Window:
-    return Window(
-        source=source,
-        ts=NOON,
-        seen_at=NOON,
-        kind="bus_position",
-        metric="speed",
-        size=60,
-        count=count,
-        mean=mean,
-        low=0,
-        high=9,
-        last=1,
-    )
-
-
-async def test_windows_are_replaced_but_never_by_one_that_rests_on_less(pool: Pool) -> None:
-    async def put(expected: int | None, at: int, *rows: Window) -> Written:
-        return await write(
-            pool, ("window", "live", from_readings(rows, "window")), expected=expected, at=at, ledger=[], topic="windows"
-        )
-
-    assert await put(None, 1, window(5, 2.0), window(4, 9.0), window(3, 1.0, "C")) == Written(2, 0)
-    assert await put(1, 2, window(3, 7.0)) == Written(0, 0)
-    assert await put(2, 3, window(6, 2.5)) == Written(1, 0)
-    found = await queries.windows(pool, "bus_position", "speed", NOON, NOON + 1, size=60)
-    assert [(w["source"], w["count"], w["mean"]) for w in found] == [("B", 6, 2.5), ("C", 3, 1.0)]
-    assert (await queries.ledger(pool))["by"] == []
 
 
 async def test_refused_input_is_kept_and_counted_once(pool: Pool) -> None:

@@ -1,0 +1,95 @@
+"""Longer windows, added up from shorter ones once their time is over, and again whenever one of those changes."""
+
+# ruff: noqa: S608 - every name put into SQL here is declared in code, every value is a parameter
+from __future__ import annotations
+
+from typing import Any
+
+from storage import windows
+from storage.connect import Connection, Pool, passing_faults
+from storage.ddl import KEYS
+from storage.tables import WINDOWS, columns, quoted
+
+AT_ONCE = 32
+"""Longer windows added up in one transaction."""
+_SUMS = {
+    "sent_at": "NULL",
+    "seen_at": "max(seen_at)",
+    "serial": "NULL",
+    "part": "0",
+    "count": "sum(count)::bigint",
+    "total": "sum(total ORDER BY ts, part)",
+    "mean": "sum(total ORDER BY ts, part) / sum(count)",
+    "low": "min(low)",
+    "high": "max(high)",
+    "last": "(array_agg(last ORDER BY last_at DESC, last DESC))[1]",
+    "last_at": "max(last_at)",
+    "p50": "NULL",
+    "p95": "NULL",
+    "sketch": "NULL",
+    "quality": "0",
+    "zone": "NULL",
+}
+
+
+async def refresh(pool: Pool, now: int) -> int:
+    """Add up longer windows that are due and over by ``now`` (microseconds UTC); give how many periods were done.
+
+    Windows that change meanwhile become due again. A database that is away raises ``Retry``.
+    """
+    with passing_faults():
+        async with pool.acquire() as connection, connection.transaction():
+            due = await connection.fetch(
+                "DELETE FROM due_windows d USING (SELECT kind, dimension, size, ts FROM due_windows"
+                " WHERE ts + size * interval '1 second' <= $1 ORDER BY size, ts LIMIT $2 FOR UPDATE SKIP LOCKED) n"
+                " WHERE (d.kind, d.dimension, d.size, d.ts) = (n.kind, n.dimension, n.size, n.ts)"
+                " RETURNING d.kind, d.dimension, d.size, d.ts",
+                now,
+                AT_ONCE,
+            )
+            for row in sorted(due, key=lambda r: (r["size"], r["ts"], r["kind"], r["dimension"])):
+                await _add_up(connection, row["kind"], row["dimension"], row["size"], row["ts"])
+    return len(due)
+
+
+async def _add_up(connection: Connection, kind: str, dimension: str, size: int, start: int) -> None:
+    lower = windows.longer(dimension)[size]
+    where = "kind = $1 AND dimension = $2 AND size = $3 AND ts >= $4 AND ts < $5"
+    values: list[Any] = [kind, dimension, lower, start, start + size * 1_000_000]
+    if dimension == "source":
+        await _add_up_sources(connection, where, size, values)
+    else:
+        rows = await connection.fetch(
+            f"SELECT {quoted(columns('window'))} FROM {WINDOWS} WHERE {where} ORDER BY ts, part", *values
+        )
+        found = windows.merged([dict(r) | {"ts": start, "size": size, "part": 0} for r in rows], KEYS["window"])
+        if found:
+            await windows.replace(connection, windows.as_batch(found), always=True)
+    for longer, made_of in windows.longer(dimension).items():
+        if made_of == size:
+            period = start - start % (longer * 1_000_000)
+            await connection.execute(
+                "INSERT INTO due_windows (kind, dimension, size, ts) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+                kind, dimension, longer, period,
+            )  # fmt: skip
+
+
+async def _add_up_sources(connection: Connection, where: str, size: int, values: list[Any]) -> None:
+    """Add up all sources of a kind in the database itself: there may be very many."""
+    names, key = columns("window"), KEYS["window"]
+    told = {
+        "source": "source",
+        "metric": "metric",
+        "kind": "$1",
+        "dimension": "$2",
+        "size": "$6::bigint",
+        "ts": "$4::timestamptz",
+    }
+    picked = ", ".join((told | _SUMS)[n] for n in names)
+    changes = ", ".join(f'"{n}" = excluded."{n}"' for n in names if n not in key)
+    await connection.execute(
+        f"INSERT INTO {WINDOWS} ({quoted(names)}) SELECT {picked} FROM {WINDOWS} WHERE {where} GROUP BY source, metric"
+        f" ON CONFLICT ({quoted(key)}) DO UPDATE SET {changes}",
+        *values,
+        size,
+    )
