@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from connectors._api import Peer, Received, Reply, Settings
 from connectors._api.coordinates import to_wgs84
 from connectors._api.mapping import read as read_mapping
-from connectors.jt808 import bcd, encoder, location, messages
+from connectors.jt808 import alarms, bcd, columns, crew, encoder, location, messages
 from connectors.jt808.header import ENCRYPTION_MASK, PLATFORM_IDS, SUB_PACKAGE_BIT, Header, parse
 from connectors.jt808.subpackages import RAW_KEPT, SubPackages
 from connectors.jt808.terminals import Terminal, Terminals
@@ -21,6 +22,10 @@ NO_TERMINAL = 4
 """Result code of the registration reply, 0x8100: no such terminal in the register."""
 GENERAL_ACK, LOGOUT, TIME_QUERY, REGISTER, AUTHENTICATE = 0x0001, 0x0003, 0x0004, 0x0100, 0x0102
 LOCATION, LOCATION_REPLY, CONTROL_REPLY, BATCH, MULTIMEDIA = 0x0200, 0x0201, 0x0500, 0x0704, 0x0801
+WAYBILL, DRIVER_CARD = 0x0701, 0x0702
+MEDIA_HEAD = 36
+"""Bytes of a multimedia upload in front of the picture, sound or film, which nothing here keeps."""
+HAZMAT = "hazmat_position"
 BLIND_AREA = 1
 """Type of a batch whose locations were held back where there was no network."""
 
@@ -39,13 +44,16 @@ class Session:
         self._bodies = messages.with_settings(settings["messages"])
         self._offset_us = round(settings["timezone_offset_h"] * 3_600_000_000)
         self._crs = settings["crs"]
+        self._hash_key: str = settings["hash_key"]
+        self._alarms = alarms.Alarms()
         self._sub_packages = SubPackages(
             round(settings["sub_package_timeout_s"] * 1e6), round(settings["sub_package_ask_s"] * 1e6)
         )
         self._serial = 0
-        unknown = {g.kind for g in self._terminals.groups} - {*self._mapping.kinds, ""}
+        positions = [kind for kind in self._mapping.kinds if kind.endswith("_position")]
+        unknown = {g.kind for g in self._terminals.groups} - {*positions, ""}
         if unknown:
-            msg = f"jt808: setting 'groups': kind {min(unknown)!r}; there are {', '.join(self._mapping.kinds)}"
+            msg = f"jt808: setting 'groups': kind {min(unknown)!r}; there are {', '.join(positions)}"
             raise Fatal(msg)
 
     def start(self, now: int) -> Received:
@@ -68,7 +76,11 @@ class Session:
                 return self._part(header, terminal, packet, seen_at)
             return self._whole(header, terminal, body, seen_at)
         except Reject as reject:
-            return self._refused(header, body, Reject(reject.reason, reject.detail, packet))
+            return self._refused(header, body, Reject(reject.reason, reject.detail, _kept(header, packet, header.start)))
+
+    def receive_many(self, packets: Sequence[bytes], seen_at: int) -> columns.Columns:
+        """Decode many locations at once, as ``columns.receive_many`` says, with this session's standing alarms."""
+        return columns.receive_many(packets, self._offset_us, self._alarms, seen_at)
 
     def tick(self, now: int) -> Received:
         """Ask for missing sub-packages, and give up messages whose wait is over."""
@@ -108,7 +120,7 @@ class Session:
     def _part(self, header: Header, terminal: Terminal, packet: bytes, seen_at: int) -> Received:
         """Take a sub-package: each is answered; the one that completes the message brings its readings."""
         body = packet[header.start :]
-        whole, over = self._sub_packages.add(header, body, seen_at)
+        whole, over = self._sub_packages.add(header, _kept(header, body, 0), seen_at)
         if whole is None:
             edition = messages.edition(header, body)
             message = messages.head(header, messages.name_of(self._bodies, header.message_id, edition), edition)
@@ -145,11 +157,24 @@ class Session:
             return Received(message=message, replies=[Reply(encoder.time_ack(header, self._next(), seen_at), "now")])
         if message_id == LOGOUT:
             terminal.authenticated = False
-        replies = self._ack(header, UNSUPPORTED if name == messages.UNKNOWN else DONE)
+        readings = self._crew(header, terminal, message, seen_at)
+        replies = self._ack(header, UNSUPPORTED if name == messages.UNKNOWN else DONE, "durable" if readings else "now")
         if message_id == MULTIMEDIA:
+            if header.total:
+                message.pop("content", None)
             upload = Reply(encoder.media_ack(header, self._next(), message["media_id"]), "now")
             replies = [*replies, upload]
-        return Received(message=message, replies=replies)
+        return Received(message=message, readings=readings, replies=replies)
+
+    def _crew(self, header: Header, terminal: Terminal, message: dict[str, Any], seen_at: int) -> list[Reading]:
+        """Give who drives from a driver card, and what a hazmat vehicle carries from its waybill."""
+        base = {"source": terminal.source, "seen_at": seen_at, "serial": header.serial, "plate": terminal.plate}
+        if header.message_id == DRIVER_CARD:
+            fields = crew.duty(message, self._hash_key, self._offset_us, seen_at)
+            return [self._mapping.reading("driver_duty", fields, ts=fields["ts"], **base)]
+        if header.message_id == WAYBILL and terminal.kind == HAZMAT:
+            return [self._mapping.reading("hazmat_waybill", {"content": crew.waybill(message)}, ts=seen_at, **base)]
+        return []
 
     def _authenticate(self, header: Header, terminal: Terminal, message: dict[str, Any]) -> Received:
         terminal.authenticated = self._terminals.accepts(terminal, message["code"])
@@ -167,11 +192,11 @@ class Session:
             message["ack_serial"] = int.from_bytes(body[:at])
         message.update(fields)
         try:
-            reading = self._reading(terminal, fields, report, header.serial, seen_at)
+            readings = self._readings(terminal, fields, report, header.serial, seen_at)
         except Reject as reject:
             faults = (Reject(reject.reason, reject.detail, report),)
             return Received(message=message, replies=self._ack(header, RESULTS.get(reject.reason, WRONG)), rejects=faults)
-        return Received(message=message, readings=(reading,), replies=self._ack(header, DONE, "durable"))
+        return Received(message=message, readings=readings, replies=self._ack(header, DONE, "durable"))
 
     def _batch(self, header: Header, terminal: Terminal, body: bytes, seen_at: int) -> Received:
         """A batch: a location that cannot be read is refused alone, and the batch is answered as done."""
@@ -180,7 +205,7 @@ class Session:
         rejects = [] if fault is None else [Reject(fault.reason, fault.detail, body[:RAW_KEPT])]
         for index, (one, raw) in enumerate(zip(fields["locations"], bodies, strict=True)):
             try:
-                readings.append(self._reading(terminal, one, raw, header.serial << 16 | index, seen_at))
+                readings += self._readings(terminal, one, raw, header.serial << 16 | index, seen_at)
             except Reject as reject:
                 rejects.append(Reject(reject.reason, f"location {index + 1}: {reject.detail}", raw))
         message = {**messages.head(header, LOCATION_NAMES[BATCH], header.version), **fields}
@@ -189,23 +214,56 @@ class Session:
         lane: Literal["live", "late"] = "late" if fields["type"] == BLIND_AREA else "live"
         return Received(message=message, readings=readings, replies=replies, rejects=rejects, lane=lane)
 
-    def _reading(self, terminal: Terminal, fields: dict[str, Any], report: bytes, serial: int, seen_at: int) -> Reading:
+    def _readings(self, terminal: Terminal, fields: dict[str, Any], report: bytes, serial: int, seen_at: int) -> list[Reading]:
+        """Give the position a location tells, and the alarms and states that it changed."""
         if not terminal.kind:
             raise Reject("no_kind", f"terminal {terminal.source} is in no group and 'default_kind' is empty")
+        items = fields["items"]
+        ts = bcd.instant(report[location.TIME], self._offset_us)
+        base = {"source": terminal.source, "ts": ts, "seen_at": seen_at, "serial": serial, "plate": terminal.plate}
+        place = self._place(fields)
+        readings = [self._mapping.reading(terminal.kind, {**fields, **items}, **base, **place)]
+        edges = self._alarms.observe(terminal.source, ts, alarms.bits(fields["alarm"], fields["status"]), seen_at)
+        if edges:
+            here = {**base, "lon": place["lon"], "lat": place["lat"]}
+            readings += [
+                self._mapping.reading(EPISODE, fields, **here, code=e.code, phase=e.phase, started_at=e.started_at) for e in edges
+            ]
+        if not alarms.ACTIVE.isdisjoint(items):
+            readings += [self._active(one, fields, readings[0], base) for one in alarms.active(items)]
+        return readings
+
+    def _place(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Give where a location is in WGS-84, with the raw pair where it was sent otherwise."""
         lon, lat = position(fields)
-        values: dict[str, Any] = {
-            "source": terminal.source,
-            "ts": bcd.instant(report[location.TIME], self._offset_us),
-            "seen_at": seen_at,
-            "serial": serial,
-            "lon": lon,
-            "lat": lat,
-            "plate": terminal.plate,
-        }
-        if self._crs != "wgs84" and lon is not None and lat is not None:
-            values["raw_lon"], values["raw_lat"], values["raw_crs"] = lon, lat, self._crs
-            values["lon"], values["lat"] = to_wgs84(lon, lat, self._crs)
-        return self._mapping.reading(terminal.kind, {**fields, **fields["items"]}, **values)
+        if self._crs == "wgs84" or lon is None or lat is None:
+            return {"lon": lon, "lat": lat}
+        wgs_lon, wgs_lat = to_wgs84(lon, lat, self._crs)
+        return {"lon": wgs_lon, "lat": wgs_lat, "raw_lon": lon, "raw_lat": lat, "raw_crs": self._crs}
+
+    def _active(self, one: alarms.Active, fields: dict[str, Any], report: Any, base: dict[str, Any]) -> Reading:
+        """Give an active-safety alarm where and when it says it happened; what it leaves out is the location's."""
+        own = one.fields["place"]
+        try:
+            ts = bcd.instant(bcd.time_bytes(own["time"]), self._offset_us)
+        except Reject:
+            ts = base["ts"]
+        place = self._place({**own, "status": fields["status"]})
+        if place["lon"] is None:
+            place = {"lon": report.lon, "lat": report.lat}
+        return self._mapping.reading(
+            EPISODE,
+            {
+                "alarm_id": one.fields["alarm_id"],
+                "level": alarms.level(one.fields),
+                "detail": one.detail,
+                "speed": own["speed"] * 10,
+            },
+            **{**base, "ts": ts, "lon": place["lon"], "lat": place["lat"]},
+            code=one.code,
+            phase=one.phase,
+            started_at=ts if one.phase == "rise" else None,
+        )
 
     def _ack(self, header: Header, result: int, when: Literal["now", "durable"] = "now") -> list[Reply]:
         if header.message_id == GENERAL_ACK:
@@ -218,6 +276,7 @@ class Session:
         return serial
 
 
+EPISODE = "vehicle_alarm_episode"
 RESULTS = {"encrypted": UNSUPPORTED, "unauthenticated": FAILED, "unregistered": FAILED, "no_kind": DONE}
 """What a refused message is answered; others are called wrong. A terminal without a kind did nothing wrong:
 failing it would only make it repeat."""
@@ -225,6 +284,13 @@ LOCATION_NAMES = {
     message_id: messages.name_of(messages.standard(), message_id, "2013")
     for message_id in (LOCATION, LOCATION_REPLY, CONTROL_REPLY, BATCH)
 }
+
+
+def _kept(header: Header, content: bytes, start: int) -> bytes:
+    """Give what is kept of a packet whose body begins at ``start``: of a multimedia upload only what stands in front."""
+    if header.message_id != MULTIMEDIA:
+        return content
+    return content[: start + (MEDIA_HEAD if header.part <= 1 else 0)]
 
 
 def position(fields: dict[str, Any]) -> tuple[float | None, float | None]:

@@ -72,7 +72,7 @@ class Terminals:
         """Give the terminal of a header's phone number."""
         terminal = self._known.get(phone_bcd)
         if terminal is None:
-            source = phone_bcd.hex().upper().lstrip("0") or "0"
+            source = source_of(phone_bcd)
             kind = next((g.kind for g in self.groups if g.has(source)), self._default_kind)
             admitted = not self._registered or source.startswith(self._registered)
             terminal = Terminal(source, kind, self._plates.get(source), registered=admitted)
@@ -88,6 +88,11 @@ class Terminals:
     def accepts(self, terminal: Terminal, code: str) -> bool:
         """Tell whether a code is right, in a time that does not depend on it; without authentication any is."""
         return not self.required or hmac.compare_digest(self.code(terminal).encode(), code.encode("utf-8", "replace"))
+
+
+def source_of(phone_bcd: bytes) -> str:
+    """Give the source of a header's phone number: the number without leading zeros, equal in all editions."""
+    return phone_bcd.hex().upper().lstrip("0") or "0"
 
 
 def groups(given: list[Any]) -> list[Group]:

@@ -106,7 +106,7 @@ def test_a_location_comes_back_in_si(ts: int, lat: float, lon: float, speed: flo
         **others,
     )
     (packet,) = Framing(SETTINGS).feed(wire)
-    (reading,) = JT808.make_session(SETTINGS, Peer("t")).receive(packet, 5).readings
+    reading, *_ = JT808.make_session(SETTINGS, Peer("t")).receive(packet, 5).readings
     assert isinstance(reading, BusPosition)
     assert (reading.source, reading.ts, reading.seen_at, reading.serial, reading.alarm) == ("13912345678", ts, 5, 7, alarm)
     if reading.lon is None or reading.lat is None:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from connectors._api import Peer, load
 from connectors._api.coordinates import wgs84_to_gcj02
 from connectors.jt808 import encoder, messages, subpackages
-from connectors.jt808.columns import receive_many
 from connectors.jt808.framing import Framing
 from connectors.jt808.header import build
 from schemas.errors import Fatal
@@ -171,67 +167,6 @@ def test_another_time_zone_shifts_the_instant() -> None:
 def test_a_wrong_setting_stops_the_start(given: dict[str, Any]) -> None:
     with pytest.raises(Fatal, match=r"."):
         session(**given)
-
-
-BCD_OR_NOT = st.lists(
-    st.integers(0, 59).map(lambda v: v // 10 << 4 | v % 10)
-    | st.integers(0, 31).map(lambda v: v // 10 << 4 | v % 10)
-    | st.integers(0, 255),
-    min_size=6,
-    max_size=6,
-).map(bytes)
-
-
-@st.composite
-def reports(draw: st.DrawFn) -> bytes:
-    """A packet of 60 bytes: locations mostly, of both header forms, with items, some of them spoilt."""
-    protocol = draw(st.sampled_from([None, None, None, 1]))
-    start = 12 if protocol is None else 17
-    time = draw(
-        st.sampled_from([bytes.fromhex(t) for t in ("241029213903", "240229235959", "230229000000", "241131000000")]) | BCD_OR_NOT
-    )
-    base = (
-        draw(st.binary(min_size=22, max_size=22)) if draw(st.booleans()) else bytes(8) + draw(st.binary(min_size=14, max_size=14))
-    )
-    items = b"".join(
-        draw(
-            st.lists(
-                st.sampled_from([b"\1\4\0\0\1\2", b"\2\2\0\7", b"\1\4\0\0\0\0", b"\1\2\0\1", b"\x30\1\5", b"\xff\x20"]),
-                max_size=6,
-            )
-        )
-    )
-    body = (base + time + items).ljust(60 - start, b"\0")[: 60 - start]
-    message_id = draw(st.sampled_from([0x0200] * 8 + [0x0002, 0x0900]))
-    return build(
-        message_id,
-        draw(st.sampled_from([bytes(10), b"\1\x39" + bytes(8)]))[: start - 6 - (protocol or 0)],
-        7,
-        body,
-        protocol_version=protocol,
-    )
-
-
-@settings(deadline=None)
-@given(st.lists(reports() | st.binary(max_size=61), max_size=12))
-def test_columns_equal_readings_one_by_one(many: list[bytes]) -> None:
-    held = session(default_kind="coach_position")
-    columns = receive_many(many)
-    assert sorted([*columns.row.tolist(), *columns.others]) == list(range(len(many)))
-    for place, row in enumerate(columns.row.tolist()):
-        (reading,) = held.receive(many[row], 1).readings
-        assert (columns.source[place], columns.ts[place], columns.serial[place]) == (reading.source, reading.ts, reading.serial)
-        for name in ("lon", "lat", "speed", "heading", "altitude", "mileage", "fuel", "alarm", "status"):
-            ours, theirs = getattr(columns, name)[place], getattr(reading, name)
-            assert np.isnan(ours) if theirs is None else ours == theirs, name
-    if many:
-        first = [p for p in many if len(p) == len(many[0])]
-        single = (
-            [p for p in first if p[:1] + p[1:2] == b"\2\0" and p[2] & 0x40 == many[0][2] & 0x40 and held.receive(p, 1).readings]
-            if len(many[0]) > 3
-            else []
-        )
-        assert len(columns.row) == len(single)
 
 
 def test_the_readme_names_every_setting_as_declared() -> None:

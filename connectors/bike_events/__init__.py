@@ -1,0 +1,1 @@
+"""Lock and unlock events that operators of shared bikes push."""

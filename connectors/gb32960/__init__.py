@@ -1,0 +1,1 @@
+"""GB/T 32960.3: electric vehicles report battery, drive and position."""

@@ -1,0 +1,1 @@
+"""Any vendor's JSON over MQTT, read as a profile says."""
