@@ -20,7 +20,7 @@ $(STAMP): constraints.txt pyproject.toml hatch_build.py
 	@if command -v npm >/dev/null; then $(PYTHON) hatch_build.py || true; fi & \
 	awk '/^uv==/{p=1} p{print} p&&!/\\$$/{exit}' constraints.txt > $(VENV)/uv.txt && \
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt && \
-	$(BIN)/uv pip install -q --system-certs --python $(BIN)/python --require-hashes --no-deps -r constraints.txt || \
+	$(BIN)/uv pip install -q --system-certs --compile-bytecode --python $(BIN)/python --require-hashes --no-deps -r constraints.txt || \
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r constraints.txt && \
 	wait && $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
@@ -37,6 +38,17 @@ class Zone:
     geometry: BaseGeometry
 
 
+class _Feature(msgspec.Struct):
+    """A feature whose outline is left unread until it is known to be wanted: the whole country is in the file."""
+
+    properties: dict[str, Any]
+    geometry: msgspec.Raw
+
+
+class _Features(msgspec.Struct):
+    features: list[_Feature]
+
+
 @cache
 def load(path: str = "") -> tuple[Zone, ...]:
     """Read zones, sorted by code; an unreadable or empty file raises ``Fatal``.
@@ -46,9 +58,9 @@ def load(path: str = "") -> tuple[Zone, ...]:
     """
     file = Path(path) if path else _bundled()
     try:
-        features = json.loads(file.read_text(encoding="utf-8"))["features"]
-        zones = [_zone(f) for f in features if path or str(_code(f["properties"])).startswith(CITY_CODE)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        features = msgspec.json.decode(file.read_bytes(), type=_Features).features
+        zones = [_zone(f) for f in features if path or str(_code(f.properties)).startswith(CITY_CODE)]
+    except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
         msg = f"{file}: not a readable zone file ({error!r})"
         raise Fatal(msg) from error
     if not zones:
@@ -70,11 +82,11 @@ def _code(properties: dict[str, Any]) -> int:
     return int(str(value).removeprefix("156")[:6] or 0)
 
 
-def _zone(feature: dict[str, Any]) -> Zone:
-    properties = feature["properties"]
+def _zone(feature: _Feature) -> Zone:
+    properties = feature.properties
     code = _code(properties)
     zh = str(properties.get("zh", properties.get("name", code)))
-    return Zone(code, zh, str(properties.get("en", ENGLISH.get(code, zh))), shapely.make_valid(shape(feature["geometry"])))
+    return Zone(code, zh, str(properties.get("en", ENGLISH.get(code, zh))), shapely.make_valid(shape(msgspec.json.decode(feature.geometry))))
 
 
 def geojson(zones: tuple[Zone, ...]) -> dict[str, Any]:

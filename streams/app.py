@@ -20,6 +20,7 @@ from typing import Any
 import faust
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.codec import zstd_encode
 from aiokafka.errors import KafkaTimeoutError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP as FAUST_TP
@@ -42,6 +43,8 @@ MAX_FRAME = 4 << 20
 
 # faust offers no setting for the assignor of an application without tables
 setattr(driver, "RoundRobinPartitionAssignor", CopartitionAssignor)  # noqa: B010 - the module does not export it
+# nor aiokafka one for the level: its default takes twice the time of level 1 for 4 % fewer bytes
+zstd_encode.__defaults__ = (1,)
 
 
 def make_app(name: str, config: Config, slot: int) -> faust.App:
@@ -338,7 +341,7 @@ async def make_producer(bootstrap: str) -> AIOKafkaProducer:
             request_timeout_ms=40_000,
             max_batch_size=1 << 20,
             max_request_size=MAX_FRAME,
-            compression_type="lz4",
+            compression_type="zstd",
         )
         try:
             await producer.start()
