@@ -1,0 +1,1 @@
+"""DL/T 645: electricity meters, polled or listened to over a serial line carried by TCP."""

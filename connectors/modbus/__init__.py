@@ -1,0 +1,1 @@
+"""Modbus over TCP, and Modbus RTU through serial gateways: pump stations, heat exchangers, meters, lamp controllers."""
