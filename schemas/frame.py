@@ -7,7 +7,7 @@ carries it through one to one, so every consumer can skip what it has seen and n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 
 import msgspec
 import pyarrow as pa
@@ -19,6 +19,8 @@ from schemas.reading import Lane, Reading
 Headers = list[tuple[str, bytes]]
 EOS = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 """The end mark of an Arrow IPC stream."""
+CONTINUED = b"\xff\xff\xff\xff"
+"""What a message of an Arrow IPC stream begins with; its length follows."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,11 +64,20 @@ _DECODER = msgspec.json.Decoder(Header)
 
 def encode(batch: pa.RecordBatch, header: Header) -> tuple[bytes, Headers]:
     """Give the record value and headers of a frame: an Arrow IPC stream, and the header as JSON."""
-    if batch.schema.equals(arrow_schema(header.kind, header.stage)):
-        message = schema_message(header.kind, header.stage)
-    else:
-        message = _message_of(batch.schema)
+    schema = batch.schema
+    known, message = _known(header.kind, header.stage, tuple(schema.names))
+    if not schema.equals(known):
+        message = _message(schema)
     return b"".join((message, batch.serialize(), EOS)), [("cityops", msgspec.json.encode(header))]
+
+
+def lean(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Give the batch without columns that hold nothing; ``decode`` fills them in again.
+
+    Half the columns of a kind are empty in the frames of any one connector.
+    """
+    held = [n for n, c in enumerate(batch.columns) if c.null_count < len(c) or not batch.schema.field(n).nullable]
+    return batch if len(held) == batch.num_columns else batch.select(held)
 
 
 def decode_header(headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes] | None) -> Header:
@@ -84,55 +95,70 @@ def decode_header(headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes] | N
 def decode(value: bytes, header: Header) -> pa.RecordBatch:
     """Read a frame's rows, aligned to this release's schema of its kind, without copying them.
 
-    Columns this release added since are null; any other difference raises ``Reject("bad_schema")``.
+    Columns that are absent are null; any other difference raises ``Reject("bad_schema")``.
+    """
+    return align(decode_lean(value, header), header.kind, header.stage)
+
+
+def decode_lean(value: bytes, header: Header) -> pa.RecordBatch:
+    """Read a frame's rows with the columns it has; it may lack any nullable one of its kind.
+
+    Bytes that are no frame of the kind raise ``Reject("bad_schema")``.
     """
     try:
-        batch = _same_schema(value, header) or _any_schema(value)
+        batch = _one_batch(value, header.kind, header.stage)
     except (pa.ArrowInvalid, pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise Reject("bad_schema", f"frame of {header.kind}: {error}", value[:4096]) from error
     if batch.num_rows != header.rows:
         raise Reject(
             "bad_schema", f"frame of {header.kind}: header says {header.rows} rows, it has {batch.num_rows}", value[:4096]
         )
-    return align(batch, header.kind, header.stage)
+    return batch
 
 
-def _same_schema(value: bytes, header: Header) -> pa.RecordBatch | None:
-    """Read a frame of this very release: its one batch follows the known schema message."""
-    prefix = schema_message(header.kind, header.stage)
-    if not (value.startswith(prefix) and value.endswith(EOS)):
-        return None
-    message = pa.py_buffer(value).slice(len(prefix))
-    return pa.ipc.read_record_batch(message, arrow_schema(header.kind, header.stage))
-
-
-def _any_schema(value: bytes) -> pa.RecordBatch:
+def _one_batch(value: bytes, kind: str, stage: Stage) -> pa.RecordBatch:
+    """Read a stream of one batch; schema messages seen before are not parsed again."""
+    length = int.from_bytes(value[4:8], "little") + 8
+    if value.startswith(CONTINUED) and value.endswith(EOS) and length < len(value):
+        schema = _schema(value[:length], kind, stage)
+        return pa.ipc.read_record_batch(pa.py_buffer(value).slice(length), schema)
     with pa.ipc.open_stream(value) as reader:
         table = reader.read_all().combine_chunks()
+    _check_columns(table.schema, kind, stage)
     batches = table.to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
-def align(batch: pa.RecordBatch, kind: str, stage: Stage) -> pa.RecordBatch:
-    """Give the batch in this release's schema; only absent nullable columns are filled in."""
+def stack(batches: Sequence[pa.RecordBatch], kind: str, stage: Stage) -> pa.Table:
+    """Give batches of one kind as one table, a chunk each; those that lack different columns are aligned first."""
+    if any(not b.schema.equals(batches[0].schema) for b in batches):
+        batches = [align(b, kind, stage) for b in batches]
+    return pa.Table.from_batches(batches)
+
+
+def _check_columns(schema: pa.Schema, kind: str, stage: Stage) -> None:
+    """Refuse a schema that is not this kind's, save for absent nullable columns."""
     try:
-        schema = arrow_schema(kind, stage)
+        ours = arrow_schema(kind, stage)
     except KeyError as error:
         raise Reject("bad_schema", str(error)) from error
-    if batch.schema.equals(schema):
-        return batch
-    extra = set(batch.schema.names) - set(schema.names)
+    extra = set(schema.names) - set(ours.names)
     if extra:
         raise Reject("bad_schema", f"{kind}: unknown columns {sorted(extra)}")
-    columns = []
-    for field in schema:
-        index = batch.schema.get_field_index(field.name)
-        if index < 0 and field.nullable:
-            columns.append(pa.nulls(batch.num_rows, field.type))
-        elif index >= 0 and batch.schema.field(index).type == field.type:
-            columns.append(batch.column(index))
-        else:
+    for field in ours:
+        index = schema.get_field_index(field.name)
+        if (index < 0 and not field.nullable) or (index >= 0 and schema.field(index).type != field.type):
             raise Reject("bad_schema", f"{kind}: column {field.name!r} is absent or has another type")
+
+
+def align(batch: pa.RecordBatch, kind: str, stage: Stage) -> pa.RecordBatch:
+    """Give the batch in this release's schema; only absent nullable columns are filled in."""
+    _check_columns(batch.schema, kind, stage)
+    schema = arrow_schema(kind, stage)
+    if batch.schema.equals(schema):
+        return batch
+    have = set(batch.schema.names)
+    columns = [batch.column(f.name) if f.name in have else pa.nulls(batch.num_rows, f.type) for f in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -142,18 +168,28 @@ def concat(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     return table.to_batches()[0] if table.num_rows else batches[0]
 
 
-@cache
-def schema_message(kind: str, stage: Stage) -> bytes:
-    """Give the bytes every frame of this kind and release starts with."""
-    return _message_of(arrow_schema(kind, stage))
-
-
-def _message_of(schema: pa.Schema) -> bytes:
+def _message(schema: pa.Schema) -> bytes:
+    """Give the bytes that every stream of a schema begins with."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema):
         pass
     found: bytes = sink.getvalue().to_pybytes()[: -len(EOS)]
     return found
+
+
+@lru_cache(maxsize=1024)
+def _known(kind: str, stage: Stage, names: tuple[str, ...]) -> tuple[pa.Schema, bytes]:
+    """Give the schema of a kind's columns of those names, and the bytes its streams begin with."""
+    schema = pa.schema([f for f in arrow_schema(kind, stage) if f.name in names])
+    return schema, _message(schema)
+
+
+@lru_cache(maxsize=1024)
+def _schema(message: bytes, kind: str, stage: Stage) -> pa.Schema:
+    """Read a schema message and refuse what is not this kind's."""
+    schema = pa.ipc.read_schema(pa.py_buffer(message))
+    _check_columns(schema, kind, stage)
+    return schema
 
 
 def empty(kind: str, stage: Stage) -> pa.RecordBatch:

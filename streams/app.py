@@ -38,7 +38,8 @@ log = structlog.get_logger()
 
 UNEXPECTED = 70
 """Exit status after an unexpected exception; the supervisor starts the process anew at once."""
-SEEK_AGAIN_S = 5.0
+SEEK_AGAIN_S = 1.0
+"""A seek may be in vain: of a batch fetched before it, faust still delivers the rest and then drops all before that."""
 MAX_FRAME = 4 << 20
 
 # faust offers no setting for the assignor of an application without tables
@@ -88,6 +89,8 @@ class Slot:
         self.stored = checkpoint.next_offset
         self.position = checkpoint.replay_from if checkpoint.replay_from is not None else (checkpoint.next_offset or 0)
         self.sought = 0.0
+        self.hole = False
+        """What arrived last lay beyond the position: records between the two are still to come."""
         task.restore(checkpoint)
 
 
@@ -191,7 +194,7 @@ class Agent:
                     slot.position = record.offset
                 else:
                     break
-            slot.position = record.offset + 1
+            slot.position, slot.hole = record.offset + 1, False
             (old if slot.stored is not None and record.offset < slot.stored else fresh).append(record)
         if old:
             slot.task.remember(old)
@@ -199,7 +202,7 @@ class Agent:
 
     async def _hole_is_real(self, tp: TP, slot: Slot, offset: int) -> bool:
         """Tell whether the records before ``offset`` are gone from Kafka; if not, seek to them."""
-        now = time.monotonic()
+        slot.hole, now = True, time.monotonic()
         if now - slot.sought < SEEK_AGAIN_S:
             return False
         slot.sought = now
@@ -311,8 +314,9 @@ class Agent:
             tp = (faust_tp.topic, faust_tp.partition)
             if tp[0] in self.topics and tp not in self._slots:
                 slot = await self._slot(tp)
-                if slot.position:
+                if slot.stored is not None:
                     await self._seek(faust_tp, slot.position)
+        await self._fill_holes()
         outcomes: dict[TP, tuple[Outcome, int]] = {}
         for tp, slot in self._slots.items():
             newest = self._app.consumer.highwater(FAUST_TP(*tp))
@@ -322,6 +326,14 @@ class Agent:
                 outcomes[tp] = (outcome, slot.stored)
         if outcomes:
             await self._commit(outcomes)
+
+    async def _fill_holes(self) -> None:
+        """Seek again where records are missing, although none may ever come that would show it."""
+        now = time.monotonic()
+        for tp, slot in self._slots.items():
+            if slot.hole and now - slot.sought >= SEEK_AGAIN_S:
+                slot.sought = now
+                await self._seek(FAUST_TP(*tp), slot.position)
 
 
 def _record(message: Any) -> Record:

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import importlib.resources
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -41,6 +42,11 @@ STUCK_S = 60.0
 MAINTENANCE_S = 3600.0
 ROLLUP_S = 5.0
 LOOP_LATE_S = 10.0
+START_LATE_S = 120.0
+"""The heart beats once the group is joined, which waits for the broker."""
+FROZEN_S = 5.0
+"""A watchdog that wakes this late was itself stopped, with the whole process: nothing hangs because of that."""
+KNOCK_S = 0.5
 
 
 def rules_of(config: Config) -> dict[str, Rule]:
@@ -63,6 +69,8 @@ class Worker:
         self._parts: tuple[Any, Any] | None = None
         self._opening = asyncio.Lock()
         self.beat = time.monotonic()
+        self.beats = False
+        """The heart has begun to beat."""
         store = list(agents) == ["store"]
         self.app = make_app("cityops-store" if store else "cityops-stream", config, slot)
         self.agents = [self._agent(name) for name in agents]
@@ -148,14 +156,18 @@ class Worker:
             fatal("rollup", error)
 
     async def _heartbeat(self, *_: Any) -> None:
-        self.beat = time.monotonic()
+        self.beat, self.beats = time.monotonic(), True
 
     def watch_over(self) -> None:
         """End the process when its loop hangs or a batch is stuck on nothing; runs in a thread of its own."""
+        now = time.monotonic()
         while True:
             time.sleep(1.0)
-            now = time.monotonic()
-            if now - self.beat > LOOP_LATE_S and self.app.started:
+            before, now = now, time.monotonic()
+            if now - before > FROZEN_S:
+                log.warning("process was stopped", seconds=round(now - before, 1))
+                self.beat = now
+            if now - self.beat > (LOOP_LATE_S if self.beats else START_LATE_S) and self.app.started:
                 log.critical("event loop hangs", seconds=round(now - self.beat, 1))
                 os._exit(STUCK)
             for agent in self.agents:
@@ -171,6 +183,25 @@ async def _wait_for_pool(config: Config) -> Any:
         except Retry as error:
             log.warning("waiting", what="database", error=str(error))
             await asyncio.sleep(1.0)
+
+
+def wait_for_broker(bootstrap: str) -> None:
+    """Return when a broker takes connections: faust ends where none does, and its supervisor's pauses would grow."""
+    said = False
+    while not any(_listens(b) for b in bootstrap.split(",")):
+        if not said:
+            log.warning("waiting", what="kafka", bootstrap=bootstrap)
+        said = True
+        time.sleep(KNOCK_S)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.strip().rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def hold_slot(config: Config, name: str) -> IO[bytes]:
@@ -199,6 +230,8 @@ def run(config: Config, *, slot: int, agents: Sequence[str] = STREAM_AGENTS, clo
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = Worker(config, slot, agents, clock)
+    wait_for_broker(config.kafka.bootstrap)
+    worker.beat = time.monotonic()
     threading.Thread(target=worker.watch_over, name="watchdog", daemon=True).start()
     service = faust.Worker(
         worker.app, loop=loop, loglevel="WARNING", logfile=None, redirect_stdouts=False, quiet=True, override_logging=False

@@ -11,7 +11,7 @@ import pyarrow as pa
 from schemas import topics
 from schemas.derive import arrow_schema
 from schemas.errors import Reject
-from schemas.frame import Header, Headers, encode, from_readings, make_header
+from schemas.frame import Header, Headers, encode, from_readings, lean, make_header
 from schemas.kinds.derived import RejectRow
 from schemas.reading import Lane, Reading, as_row, kind_of
 
@@ -205,7 +205,7 @@ class FrameBuilder:
             self._total[topic, kind, bucket] = header.total
             for delivery in gathering.deliveries:
                 delivery.hold()
-            self._ready.append(Frame(topic, header, *encode(batch, header), deliveries=tuple(gathering.deliveries)))
+            self._ready.append(Frame(topic, header, *encode(lean(batch), header), deliveries=tuple(gathering.deliveries)))
         for delivery in gathering.deliveries:
             delivery.release()
 

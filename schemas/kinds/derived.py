@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar
 
 from schemas.reading import Grade, Reading, meta
 
-
 LATE_PART = 32_768
 """Added to the part of a window that holds what came after it had closed."""
 

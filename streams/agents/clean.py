@@ -17,8 +17,8 @@ from schemas import metrics, topics
 from schemas.config import Stream as StreamConfig
 from schemas.derive import fingerprint
 from schemas.errors import Reject
-from schemas.frame import Header, decode_header, empty, encode, from_readings
-from schemas.frame import decode as read
+from schemas.frame import Header, decode_header, empty, encode, from_readings, stack
+from schemas.frame import decode_lean as read
 from schemas.kinds import kind as kind_by_name
 from schemas.kinds.derived import RejectRow
 from schemas.reading import Lane
@@ -98,7 +98,7 @@ class CleanTask:
 
     def _group(self, kind: str, lane: Lane, raws: Sequence[Raw]) -> dict[int, list[Output]]:
         """Clean all frames of one kind and lane as one batch, then cut it into their frames again."""
-        rows = Columns(pa.Table.from_batches([r.batch for r in raws]))
+        rows = Columns(stack([r.batch for r in raws], kind, "raw"))
         sizes = np.array([r.batch.num_rows for r in raws])
         frame_of = np.repeat(np.arange(len(raws)), sizes)
         keep, refusals = check(rows, kind, lane)

@@ -74,7 +74,7 @@ class StoreTask:
             return corrections(kind, late, closed_to[kind][numbers], self._partition)
 
         for (kind, lane), found in frames.items():
-            batches.append((kind, lane, frame.concat([frame.decode(value, header) for header, value in found])))
+            batches.append((kind, lane, _joined(kind, found)))
             if kind not in ("window", "reject"):
                 rows += [ledger_row(header, self._topic, self._partition) for header, _ in found]
 
@@ -112,3 +112,11 @@ def _watermarks(frames: Mapping[tuple[str, Lane], Sequence[tuple[Header, bytes]]
                 closed = [END_OF_TIME if lane == "backfill" else h.watermark for h, _ in headers]
                 found[kind].append(np.repeat(np.array(closed, np.int64), [h.rows for h, _ in headers]))
     return {kind: np.concatenate(parts) for kind, parts in found.items()}
+
+
+def _joined(kind: str, found: Sequence[tuple[Header, bytes]]) -> pa.RecordBatch:
+    """Give the rows of frames of one kind as one batch."""
+    stage = found[0][0].stage
+    table = frame.stack([frame.decode_lean(value, header) for header, value in found], kind, stage).combine_chunks()
+    batches = table.to_batches()
+    return frame.align(batches[0], kind, stage) if batches else frame.empty(kind, stage)

@@ -18,8 +18,8 @@ from schemas.config import Stream as StreamConfig
 from schemas.derive import fingerprint
 from schemas.errors import Reject
 from schemas.events import Finding, encode
-from schemas.frame import Header, decode_header
-from schemas.frame import decode as read
+from schemas.frame import Header, decode_header, stack
+from schemas.frame import decode_lean as read
 from schemas.frame import encode as encode_frame
 from schemas.kinds import kind as kind_by_name
 from schemas.reading import Lane
@@ -213,7 +213,7 @@ class WatchTask:
 
 def _batch(found: Sequence[tuple[Header, int, pa.RecordBatch]]) -> Batch:
     """Join frames of one kind."""
-    rows = Columns(pa.Table.from_batches([b for _, _, b in found]))
+    rows = Columns(stack([b for _, _, b in found], found[0][0].kind, "clean"))
     frame_of = np.repeat(np.arange(len(found)), [b.num_rows for _, _, b in found])
     live = np.array([header.lane == "live" for header, _, _ in found])[frame_of]
     live &= (rows.integers("quality") & quality.LATE) == 0

@@ -172,11 +172,12 @@ def _finalise(x: Keys) -> Keys:
 
 def _part(rows: Columns, name: str) -> NDArray[np.int64]:
     """Give a number for each row's value of a field, the same in every process; an absent one has its own."""
-    if not pa.types.is_string(rows.table.schema.field(name).type):
+    if not rows.has(name) or not pa.types.is_string(rows.table.schema.field(name).type):
         return rows.integers(name, ABSENT)
     words = SourceTable()
     codes = rows.codes(name, words)
-    return np.array([*(_salt(word) for word in words.names), 0], np.uint64)[codes].view(np.int64)
+    salts = np.array([_salt(word) for word in words.names], np.uint64).view(np.int64)
+    return np.append(salts, ABSENT)[codes]
 
 
 def _first(keys: Keys, keep: Mask) -> Mask:

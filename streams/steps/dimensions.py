@@ -86,7 +86,7 @@ class KindWindows:
         grouped = use & self._is_due(ts, GROUP_US, watermark)
         if not self._metrics or not (counted.any() or grouped.any()):
             return np.zeros(len(rows), np.bool_)
-        values = [prepared(self._kind, m, rows) for m in self._metrics]
+        values = [prepared(self._kind, m, rows) if rows.has(m) else None for m in self._metrics]
         self._by_source.add(codes, len(self._sources), ts, values, counted, seen_at)
         for dimension, window in self._groups.items():
             numbers, groups = self._numbers(dimension, rows)

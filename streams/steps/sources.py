@@ -60,6 +60,7 @@ class Columns:
 
     def __init__(self, rows: pa.Table | pa.RecordBatch) -> None:
         self.table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+        self._names = frozenset(self.table.schema.names)
         self._made: dict[tuple[str, str, int], Any] = {}
         self._whole: Columns = self
         self._rows: NDArray[np.int64] | None = None
@@ -69,8 +70,8 @@ class Columns:
         return self.table.num_rows if self._rows is None else len(self._rows)
 
     def has(self, *names: str) -> bool:
-        """Tell whether the kind has all these columns."""
-        return set(names) <= set(self.table.schema.names)
+        """Tell whether these rows have all these columns; one that no row has a value in may be left out."""
+        return all(n in self._names for n in names)
 
     def select(self, mask: Mask) -> Columns:
         """Give the masked rows."""
@@ -106,15 +107,18 @@ class Columns:
         key = (make.__name__, name, absent)
         if key not in self._made:
             whole = self._whole
-            self._made[key] = (
-                make(self.table.column(name), absent) if whole is self else whole.array(make, name, absent)[self._rows]
-            )
+            if whole is not self:
+                self._made[key] = whole.array(make, name, absent)[self._rows]
+            elif self.has(name):
+                self._made[key] = make(self.table.column(name), absent)
+            else:
+                self._made[key] = make(pa.chunked_array([pa.nulls(len(self), _EMPTY[make.__name__])]), absent)
         found: NDArray[Any] = self._made[key]
         return found
 
     def texts(self, name: str) -> pa.ChunkedArray:
         """Give a text column as Arrow has it."""
-        column = self.table.column(name)
+        column = self.table.column(name) if self.has(name) else pa.chunked_array([pa.nulls(self.table.num_rows, pa.string())])
         return column if self._rows is None else column.take(pa.array(self._rows))
 
     def codes(self, name: str, known: SourceTable) -> Codes:
@@ -143,6 +147,10 @@ def _integers(column: pa.ChunkedArray, absent: int) -> NDArray[np.int64]:
 def _present(column: pa.ChunkedArray, absent: int) -> Mask:
     del absent
     return np.asarray(column.is_valid().to_numpy(), dtype=np.bool_)
+
+
+_EMPTY = {"_times": pa.timestamp("us"), "_floats": pa.float64(), "_integers": pa.int64(), "_present": pa.int64()}
+"""Type that a column nobody sent is made of."""
 
 
 def grown(array: NDArray[Any], size: int, fill: float) -> NDArray[Any]:

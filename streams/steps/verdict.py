@@ -30,10 +30,13 @@ class Verdicts:
 
 
 def judge(rule: Rule, rows: Columns) -> Verdicts:
-    """Give a threshold or bits rule's verdict on each row."""
+    """Give a threshold or bits rule's verdict on each row; it has none on rows without its field."""
+    assert isinstance(rule.when, Threshold | Bits)
+    if not rows.has(rule.when.field):
+        nothing = np.zeros(len(rows), np.bool_)
+        return Verdicts(nothing, nothing, np.full(len(rows), np.nan), nothing)
     if isinstance(rule.when, Bits):
         return _judge_bits(rule.when, rows)
-    assert isinstance(rule.when, Threshold)
     return _judge_threshold(rule, rule.when, rows)
 
 

@@ -133,13 +133,17 @@ class Tumbling:
         """Start of the oldest open window, in microseconds."""
         return min(self._open, default=None)
 
-    def add(self, codes: Codes, subjects: int, ts: NDArray[np.int64], values: list[Prepared], use: Mask, seen_at: int) -> None:
-        """Take in the masked rows: the numbers of their subjects, their times and values."""
+    def add(
+        self, codes: Codes, subjects: int, ts: NDArray[np.int64], values: list[Prepared | None], use: Mask, seen_at: int
+    ) -> None:
+        """Take in the masked rows: the numbers of their subjects, their times, and the values of each metric sent."""
         rows = np.flatnonzero(use)
         for number, inside in _by_window(rows, ts[rows] // self._size):
             window = self._window(number * self._size, subjects)
             window.seen_at, window.shown = max(window.seen_at, seen_at), False
             for metric, found in enumerate(values):
+                if found is None:
+                    continue
                 at = inside if found.present is None else inside[found.present[inside]]
                 if len(at):
                     window.add(metric, codes[at], ts[at], found.values[at], found.units[at])
