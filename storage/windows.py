@@ -113,7 +113,7 @@ def _sum(rows: Sequence[Mapping[str, Any]]) -> Row:
         "last_at": newest["last_at"],
     }
     packed = [r["sketch"] for r in rows if r["sketch"] is not None]
-    if len(packed) > 1:
+    if packed:
         scale = sketch.scale(found["kind"], found["metric"])
         counts = np.stack([sketch.unpack(p, scale.buckets) for p in packed]).sum(axis=0, dtype=np.int32)
         found["p50"], found["p95"] = (float(scale.quantiles(counts, share)) for share in (0.5, 0.95))

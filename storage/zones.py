@@ -86,7 +86,12 @@ def _zone(feature: _Feature) -> Zone:
     properties = feature.properties
     code = _code(properties)
     zh = str(properties.get("zh", properties.get("name", code)))
-    return Zone(code, zh, str(properties.get("en", ENGLISH.get(code, zh))), shapely.make_valid(shape(msgspec.json.decode(feature.geometry))))
+    return Zone(
+        code,
+        zh,
+        str(properties.get("en", ENGLISH.get(code, zh))),
+        shapely.make_valid(shape(msgspec.json.decode(feature.geometry))),
+    )
 
 
 def geojson(zones: tuple[Zone, ...]) -> dict[str, Any]:

@@ -195,18 +195,14 @@ class Tumbling:
             "last_at": pa.array(window.last_ts[metric, subject]),
         }
         if self._scales:
-            arrays |= self._quantiles(window, metric, subject)
+            arrays |= self._packed(window, metric, subject)
         columns = [arrays[f.name] if f.name in arrays else pa.nulls(n, f.type) for f in schema]
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    def _quantiles(self, window: Open, metric: NDArray[np.int64], subject: NDArray[np.int64]) -> dict[str, pa.Array]:
-        """Give the quantile columns of rows that come metric by metric."""
-        parts = [(scale, window.sketches[m][subject[metric == m]]) for m, scale in enumerate(self._scales)]
-        return {
-            "p50": pa.array(np.concatenate([scale.quantiles(counts, 0.5) for scale, counts in parts])),
-            "p95": pa.array(np.concatenate([scale.quantiles(counts, 0.95) for scale, counts in parts])),
-            "sketch": pa.concat_arrays([sketch.pack(counts) for _, counts in parts]),
-        }
+    def _packed(self, window: Open, metric: NDArray[np.int64], subject: NDArray[np.int64]) -> dict[str, pa.Array]:
+        """Give the packed sketches of rows that come metric by metric; their quantiles are read off once parts are added up."""
+        parts = [window.sketches[m][subject[metric == m]] for m in range(len(self._scales))]
+        return {"sketch": pa.concat_arrays([sketch.pack(counts) for counts in parts])}
 
 
 def _by_window(rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
