@@ -32,6 +32,7 @@ from storage import checkpoints
 from storage.checkpoints import Fenced
 from storage.connect import passing_faults
 from streams.assignor import CopartitionAssignor
+from streams.attempts import Attempts
 from streams.task import TP, Outcome, Output, Record, Task
 
 log = structlog.get_logger()
@@ -105,12 +106,14 @@ class Agent:
         *,
         within_s: float,
         batch: int,
+        attempts: Attempts,
         prepare: Callable[[Any], Awaitable[None]] | None = None,
     ) -> None:
         self.name = name
         self.topics = tuple(topics)
         self._make_task = make_task
         self._prepare = prepare
+        self._attempts = attempts
         self._within = within_s
         self._batch = batch
         self._slots: dict[TP, Slot] = {}
@@ -153,6 +156,7 @@ class Agent:
                 raise
             fatal(f"{self.name}: cancelled by a rebalance", error)
         except Exception as error:  # noqa: BLE001 - the process loop: whatever it is, restart rather than unwind
+            self._attempts.fail()
             fatal(self.name, error)
 
     async def _start_over(self, generation: int | None) -> None:
@@ -172,14 +176,31 @@ class Agent:
             message = event.message
             if message.generation_id == generation:
                 batches[(message.topic, message.partition)].append(_record(message))
+        waiting = {tp: fresh for tp, records in batches.items() if (fresh := await self._contiguous(tp, records))}
+        while waiting:
+            waiting = await self._round(waiting)
+
+    async def _round(self, waiting: dict[TP, list[Record]]) -> dict[TP, list[Record]]:
+        """Process and commit what each partition may take at once; give what is left."""
+        taken = {tp: self._attempts.begin(f"{tp[0]}/{tp[1]}", r[0].offset, r[-1].offset + 1) for tp, r in waiting.items()}
+        self._attempts.save()
         outcomes: dict[TP, tuple[Outcome, int]] = {}
-        for tp, records in batches.items():
-            fresh = await self._contiguous(tp, records)
-            if fresh:
-                outcomes[tp] = (self._slots[tp].task.process(fresh), fresh[-1].offset + 1)
-                metrics.STREAM_FRAMES.labels(self.name, tp[0]).inc(len(fresh))
-        if outcomes:
-            await self._commit(outcomes)
+        left: dict[TP, list[Record]] = {}
+        for tp, records in waiting.items():
+            reach, aside = taken[tp]
+            now = [r for r in records if r.offset < records[0].offset + reach]
+            outcomes[tp] = (self._slots[tp].task.process(now) if not aside else self._set_aside(tp, now[0]), now[-1].offset + 1)
+            metrics.STREAM_FRAMES.labels(self.name, tp[0]).inc(len(now))
+            if len(now) < len(records):
+                left[tp] = records[len(now) :]
+        self._attempts.wait()
+        generation = self._generation
+        await self._commit(outcomes)
+        return left if generation == self._generation and all(tp in self._slots for tp in left) else {}
+
+    def _set_aside(self, tp: TP, record: Record) -> Outcome:
+        log.error("record set aside", agent=self.name, topic=tp[0], partition=tp[1], offset=record.offset)
+        return self._slots[tp].task.set_aside(record)
 
     async def _contiguous(self, tp: TP, records: list[Record]) -> list[Record]:
         """Give the records not yet processed, seeking back over a hole; replayed ones are remembered."""

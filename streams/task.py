@@ -72,6 +72,10 @@ class Task(Protocol):
         """Process new records, in order."""
         ...
 
+    def set_aside(self, record: Record) -> Outcome:
+        """Give what becomes of a record whose processing failed again and again: it is kept, and the rest goes on."""
+        ...
+
     def tick(self, now: int) -> Outcome | None:
         """Give what follows from time passing on an idle partition, or nothing."""
         ...

@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +28,7 @@ from streams.agents.clean import CleanTask
 from streams.agents.store import StoreTask
 from streams.agents.watch import WatchTask
 from streams.app import Agent, fatal, make_app, make_producer
+from streams.attempts import Attempts
 from streams.steps.places import ZoneGrid
 from streams.task import Task
 
@@ -66,6 +67,7 @@ class Worker:
         self._rules = rules_of(config)
         self._zones = ZoneGrid(zones.load(config.stream.boundaries))
         self._books: dict[int, Book] = {}
+        self._slot = slot
         self._parts: tuple[Any, Any] | None = None
         self._opening = asyncio.Lock()
         self.beat = time.monotonic()
@@ -83,26 +85,30 @@ class Worker:
             self.app.timer(ROLLUP_S)(self._roll_up)
 
     def _agent(self, name: str) -> Agent:
-        within, batch = self._config.stream.flush_ms / 1000, self._config.stream.batch_frames
-        domains = topics.reading_domains()
+        within, domains = self._config.stream.flush_ms / 1000, topics.reading_domains()
         if name == "clean":
-            return Agent(name, [topics.raw(d) for d in domains], self._clean, within_s=within, batch=batch)
+            return self._made(name, [topics.raw(d) for d in domains], self._clean, within)
         if name == "watch":
-            return Agent(name, [topics.clean(d) for d in domains], self._watch, within_s=within, batch=batch)
+            return self._made(name, [topics.clean(d) for d in domains], self._watch, within)
         if name == "alerts":
-            return Agent(
-                name,
-                [topics.FINDINGS, topics.ALERT_COMMANDS],
-                self._alerts,
-                within_s=within,
-                batch=batch,
-                prepare=self._open_books,
-            )
+            return self._made(name, [topics.FINDINGS, topics.ALERT_COMMANDS], self._alerts, within, self._open_books)
         if name == "store":
             named = [topics.clean(d) for d in domains] + [topics.WINDOWS, topics.REJECTS, topics.CONNECTOR_STATES]
-            return Agent(name, named, StoreTask, within_s=max(within, 0.5), batch=batch)
+            return self._made(name, named, StoreTask, max(within, 0.5))
         msg = f"unknown agent {name!r}; known: {', '.join((*STREAM_AGENTS, 'store'))}"
         raise Fatal(msg)
+
+    def _made(
+        self,
+        name: str,
+        named: Sequence[str],
+        make_task: Callable[[str, int], Task],
+        within_s: float,
+        prepare: Callable[[Any], Awaitable[None]] | None = None,
+    ) -> Agent:
+        attempts = Attempts(Path(self._config.data_dir) / "run" / f"{name}-{self._slot}.attempts")
+        batch = self._config.stream.batch_frames
+        return Agent(name, named, make_task, within_s=within_s, batch=batch, attempts=attempts, prepare=prepare)
 
     def _clean(self, topic: str, partition: int) -> Task:
         return CleanTask(topic, partition, self._zones, self._config.stream)

@@ -12,6 +12,7 @@ from schemas import topics
 from schemas.events import Alert, AlertCommand, AlertEvent, Finding, encode
 from storage.alerts_store import save_alerts
 from storage.checkpoints import Checkpoint
+from streams.aside import POISON, rejected
 from streams.steps.lifecycle import apply_command, apply_finding
 from streams.task import Outcome, Output, Record
 
@@ -61,6 +62,10 @@ class AlertsTask:
     def tick(self, now: int) -> None:
         """Time passing changes nothing here."""
         del now
+
+    def set_aside(self, record: Record) -> Outcome:
+        """Give the finding or command as a reject."""
+        return Outcome(outputs=[rejected(record, "alerts", "poison", POISON, record.value)])
 
     def process(self, records: Sequence[Record]) -> Outcome:
         """Give every change as records for the screens and rows for the database."""

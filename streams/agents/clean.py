@@ -23,6 +23,7 @@ from schemas.kinds import kind as kind_by_name
 from schemas.kinds.derived import RejectRow
 from schemas.reading import Lane
 from storage.checkpoints import Checkpoint
+from streams.aside import POISON, header_of, rejected, without_rows
 from streams.steps.dedupe import Dedupe
 from streams.steps.enrich import Lateness, judged, with_judgement
 from streams.steps.places import ZoneGrid
@@ -72,6 +73,15 @@ class CleanTask:
         """Time passing changes nothing here."""
         del now
 
+    def set_aside(self, record: Record) -> Outcome:
+        """Give an empty clean frame that counts the rows, and the raw frame whole as a reject."""
+        header = header_of(record)
+        outcome = Outcome(outputs=[rejected(record, "clean", "poison", POISON, record.value)])
+        if header is not None and self._marks.is_new(header.stream, header.seq):
+            outcome.outputs.insert(0, without_rows(header, empty(header.kind, "clean"), self._out, self._partition))
+            outcome.marks = self._marks.changes()
+        return outcome
+
     def process(self, records: Sequence[Record]) -> Outcome:
         """Give one clean frame for each raw frame not seen before, in their order, and the refused rows."""
         outcome = Outcome()
@@ -85,7 +95,7 @@ class CleanTask:
                     continue
                 groups[(header.kind, header.lane)].append(Raw(number, header, read(record.value, header)))
             except Reject as reject:
-                outputs[number] = [self._unreadable(record, reject)]
+                outputs[number] = [rejected(record, "clean", reject.reason, reject.detail, record.value[:4096])]
         for (kind, lane), raws in groups.items():
             outputs |= self._group(kind, lane, raws)
         for number in sorted(outputs):
@@ -156,20 +166,6 @@ class CleanTask:
                 )
             )
         return self._reject_frame(header, rows)
-
-    def _unreadable(self, record: Record, reject: Reject) -> Output:
-        """A record that is no frame of this release: kept whole enough to see what it was."""
-        where = f"{record.topic}/{record.partition}/{record.offset}"
-        seen_at = record.produced_at
-        header = Header(
-            kind="reject", stage="raw", fingerprint="", rows=1, ts_min=0, ts_max=0, seen_at=seen_at,
-            connector="unknown", run=where, bucket=self._partition, seq=1, total=1,
-        )  # fmt: skip
-        row = RejectRow(
-            source=where, ts=seen_at, seen_at=seen_at, serial=record.offset, connector="unknown", stage="clean",
-            reason=reject.reason, detail=f"{where}: {reject.detail}"[:1024], raw=record.value[:4096],
-        )  # fmt: skip
-        return self._reject_frame(header, [row])
 
     def _reject_frame(self, header: Header, rows: list[RejectRow]) -> Output:
         batch = from_readings(rows, "reject")

@@ -21,6 +21,8 @@ from storage import states
 from storage.checkpoints import Checkpoint
 from storage.ledger import LedgerRow, ledger_row
 from storage.writer import Batch, Written, store
+from streams.aside import POISON, reject_row
+from streams.aside import header_of as frame_header
 from streams.steps.dimensions import END_OF_TIME, corrections
 from streams.task import Marks, Outcome, Record
 
@@ -47,6 +49,21 @@ class StoreTask:
     def tick(self, now: int) -> None:
         """Time passing changes nothing here."""
         del now
+
+    def set_aside(self, record: Record) -> Outcome:
+        """Give one write: the record whole as a reject, its rows counted as rejected."""
+        header = frame_header(record)
+        batch = reject_row(record, "store", "poison", POISON, record.value)
+        rows: list[LedgerRow] = []
+        if header is not None:
+            self._marks.is_new(header.stream, header.seq)
+            counted = msgspec.structs.replace(header, rows=0, rejected={**header.rejected, "poison": header.rows})
+            rows = [ledger_row(counted, self._topic, self._partition)] if header.kind not in ("window", "reject") else []
+
+        async def write(connection: Any) -> None:
+            await store(connection, topics.REJECTS, self._partition, [("reject", "live", batch)], rows)
+
+        return Outcome(marks=self._marks.changes(), write=write)
 
     def process(self, records: Sequence[Record]) -> Outcome:
         """Give one write for all records, in their order."""

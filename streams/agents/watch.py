@@ -25,6 +25,7 @@ from schemas.kinds import kind as kind_by_name
 from schemas.reading import Lane
 from schemas.rules import Rule
 from storage.checkpoints import Checkpoint
+from streams.aside import POISON, header_of, rejected
 from streams.steps.dimensions import SOURCE_US, KindWindows
 from streams.steps.evaluate import Evaluator
 from streams.steps.sources import Codes, Columns, Mask, SourceTable
@@ -122,6 +123,15 @@ class WatchTask:
             codes = batch.rows.codes("source", state.sources)
             state.take(batch, codes)
             state.evaluators["live"].remember(batch.rows.select(batch.live), codes[batch.live])
+
+    def set_aside(self, record: Record) -> Outcome:
+        """Give the frame as a reject; its rows are stored, but no window or rule has seen them."""
+        header = header_of(record)
+        if header is not None:
+            self._marks.is_new(header.stream, header.seq)
+        outcome = Outcome(outputs=[rejected(record, "watch", "poison", POISON, record.value)], marks=self._marks.changes())
+        self._finish(outcome, [], set())
+        return outcome
 
     def process(self, records: Sequence[Record]) -> Outcome:
         """Give the windows that closed and the findings of these frames."""

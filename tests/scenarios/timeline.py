@@ -56,6 +56,10 @@ class City:
 
     def push(self, kind: str, rows: Iterable[dict[str, Any]], *, lane: Lane = "live", delay_s: float = 1.0) -> None:
         """Send one frame; each row has ``t`` (seconds after the start) and the kind's fields."""
+        self.feed(self.raw(kind, rows, lane=lane, delay_s=delay_s))
+
+    def raw(self, kind: str, rows: Iterable[dict[str, Any]], *, lane: Lane = "live", delay_s: float = 1.0) -> Record:
+        """Give the next raw frame, as a connector would make it."""
         made = []
         for row in rows:
             fields = dict(row)
@@ -76,7 +80,7 @@ class City:
             lane=lane,
         )
         value, headers = frame.encode(batch, header)
-        self.feed(Record(f"raw-{self.domain}", 0, self._seq - 1, value, headers))
+        return Record(f"raw-{self.domain}", 0, self._seq - 1, value, headers)
 
     def feed(self, record: Record) -> None:
         """Hand one raw record through clean and watch."""
