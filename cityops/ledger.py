@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from rich.table import Table
 
 from cityops import settings
+from cityops.frames import Frames, missing, under_way
 from cityops.in_flight import Scan, scan
 from cityops.ledger_snapshot import Snapshot, take
 from schemas.config import Config
@@ -28,6 +29,8 @@ class Book:
     by: dict[Place, Balance] = field(default_factory=dict)
     states_behind: int = 0
     """States of connectors that the store has not read yet; until then ``received`` may be too low."""
+    frames: list[Frames] = field(default_factory=list)
+    """Frames that explain what is lost or in flight."""
 
     @property
     def whole(self) -> Balance:
@@ -66,7 +69,8 @@ class Book:
     def as_dict(self) -> dict[str, Any]:
         """Give the shape of ``cityops ledger --json``."""
         rows = [{"connector": c, "kind": k, "partition": p, **b.plain()} for (c, k, p), b in sorted(self.by.items())]
-        return {**self.whole.plain(), "by": rows}
+        explained = {"frames": [asdict(f) for f in self.frames]} if self.frames else {}
+        return {**self.whole.plain(), "by": rows, **explained}
 
 
 def read(config: Config, since: int | None = None) -> Book:
@@ -76,7 +80,10 @@ def read(config: Config, since: int | None = None) -> Book:
     """
     settings.database_url(config)
     snapshot = asyncio.run(take(config, since))
-    return balance(snapshot, scan(config.kafka.bootstrap, snapshot, since), since)
+    seen = scan(config.kafka.bootstrap, snapshot, since)
+    book = balance(snapshot, seen, since)
+    book.frames = [*missing(snapshot), *under_way(seen)]
+    return book
 
 
 def balance(snapshot: Snapshot, seen: Scan, since: int | None = None) -> Book:
@@ -155,3 +162,16 @@ def table(book: Book) -> Table:
 
 def _numbers(part: Balance) -> Iterable[str]:
     return (f"{n:,}" for n in (part.received, part.stored, part.duplicates, part.rejected, part.in_flight, part.lost))
+
+
+def frames_table(book: Book) -> Table:
+    """Give the frames that explain a difference, for people."""
+    shown = Table(title="差异说明 / Frames behind the difference")
+    for text in ("状态\nstate", "接入\nconnector", "运行\nrun", "主题\ntopic"):
+        shown.add_column(text, overflow="fold")
+    for text in ("分区\npartition", "首帧\nfirst", "末帧\nlast"):
+        shown.add_column(text, justify="right", no_wrap=True)
+    words = {"missing": "缺失 missing", "in_flight": "在途 in flight"}
+    for f in book.frames:
+        shown.add_row(words[f.state], f.connector, f.run, f.topic, str(f.bucket), f"{f.first_seq:,}", f"{f.last_seq:,}")
+    return shown

@@ -53,6 +53,8 @@ class Snapshot:
     """Next offset by agent, topic and partition."""
     marks: dict[tuple[str, str, str, str, int], int] = field(default_factory=dict)
     """Last frame number by agent and stream."""
+    gaps: list[tuple[StreamKey, int, int]] = field(default_factory=list)
+    """Holes in the numbering: stream, first and last number that never came."""
 
     def held(self, in_kafka: Mapping[TotalKey, int]) -> dict[Place, int]:
         """Give the rows still inside connectors or their spool, given the highest total seen in Kafka.
@@ -107,4 +109,7 @@ async def _read(connection: Connection, since: int | None) -> Snapshot:
     marks = "SELECT agent, topic, connector, run, bucket, seq FROM checkpoint_marks WHERE agent IN ('clean', 'store')"
     for r in await connection.fetch(marks):
         found.marks[(r["agent"], r["topic"], r["connector"], r["run"], r["bucket"])] = r["seq"]
+    gaps = "SELECT * FROM frame_gaps WHERE $1::timestamptz IS NULL OR at >= $1 ORDER BY topic, connector, run, bucket, first_seq"
+    for r in await connection.fetch(gaps, since):
+        found.gaps.append(((r["topic"], r["connector"], r["run"], r["bucket"]), r["first_seq"], r["last_seq"]))
     return found

@@ -7,7 +7,7 @@ workers: they see by ``revision`` that a version in use changed, and load it the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -218,7 +218,10 @@ async def activate(pool: Pool, name: str, version: int, *, at: int) -> bool:
             if ((present and present["version"]) or 0) == version:
                 return False
             # greatest: a clock set back must not end a stretch before it began
-            ended = "UPDATE layer_uses SET active_to = greatest($2, active_from) WHERE layer = $1 AND active_to IS NULL RETURNING active_to"
+            ended = (
+                "UPDATE layer_uses SET active_to = greatest($2, active_from)"
+                " WHERE layer = $1 AND active_to IS NULL RETURNING active_to"
+            )
             since = await connection.fetchval(ended, name, at)
             begun = "INSERT INTO layer_uses (layer, version, active_from) VALUES ($1, $2, $3)"
             await connection.execute(begun, name, version or None, since or at)
@@ -261,7 +264,8 @@ async def active(pool: Pool) -> dict[str, int]:
         return {row["layer"]: row["version"] for row in await pool.fetch(statement)}
 
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Any]
+"""Records with id, attributes (JSON) and geometry (WKB)."""
 
 
 async def fetch(pool: Pool, name: str, version: int) -> Rows:

@@ -21,7 +21,7 @@ import faust
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.codec import zstd_encode
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import IllegalStateError, KafkaTimeoutError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP as FAUST_TP
 
@@ -243,7 +243,10 @@ class Agent:
 
     async def _seek(self, faust_tp: FAUST_TP, offset: int) -> None:
         """Read on at an offset; in the consumer's own thread, which plain ``seek`` does not wait for and may crash."""
-        await self._app.consumer.seek_wait({faust_tp: offset})
+        try:
+            await self._app.consumer.seek_wait({faust_tp: offset})
+        except IllegalStateError:
+            log.info("partition was taken away", agent=self.name, topic=faust_tp.topic, partition=faust_tp.partition)
 
     async def _slot(self, tp: TP) -> Slot:
         slot = self._slots.get(tp)

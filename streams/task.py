@@ -89,6 +89,7 @@ class Marks:
         self._changed: dict[Stream, int] = {}
         self.gaps = 0
         self.skipped = 0
+        self._holes: list[tuple[Stream, int, int]] = []
 
     def restore(self, marks: dict[Stream, int]) -> None:
         """Take up the numbers of a checkpoint."""
@@ -102,8 +103,14 @@ class Marks:
             return False
         if seq > last + 1:
             self.gaps += seq - last - 1
+            self._holes.append((stream, last + 1, seq - 1))
         self._last[stream] = self._changed[stream] = seq
         return True
+
+    def holes(self) -> list[tuple[Stream, int, int]]:
+        """Give the holes found since last asked: stream, first and last number missing."""
+        found, self._holes = self._holes, []
+        return found
 
     def changes(self) -> dict[Stream, int]:
         """Give the numbers that grew since last asked."""

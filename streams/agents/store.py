@@ -17,7 +17,7 @@ from schemas.errors import Reject
 from schemas.events import ConnectorState
 from schemas.frame import Header
 from schemas.reading import Lane
-from storage import states
+from storage import gaps, states
 from storage.checkpoints import Checkpoint
 from storage.ledger import LedgerRow, ledger_row
 from storage.writer import Batch, Written, store
@@ -70,7 +70,7 @@ class StoreTask:
         if self._topic == topics.CONNECTOR_STATES:
             return self._states(records)
         frames: dict[tuple[str, Lane], list[tuple[Header, bytes]]] = defaultdict(list)
-        gaps = self._marks.gaps
+        gaps_before = self._marks.gaps
         for record in records:
             try:
                 header = frame.decode_header(record.headers)
@@ -82,7 +82,7 @@ class StoreTask:
                 continue
             frames[(header.kind, header.lane)].append((header, record.value))
         if self._topic != topics.REJECTS:
-            metrics.STREAM_GAPS.labels("store").inc(self._marks.gaps - gaps)
+            metrics.STREAM_GAPS.labels("store").inc(self._marks.gaps - gaps_before)
         batches: list[Batch] = []
         rows: list[LedgerRow] = []
         closed_to = _watermarks(frames)
@@ -96,9 +96,11 @@ class StoreTask:
                 rows += [ledger_row(header, self._topic, self._partition) for header, _ in found]
 
         written: dict[str, Written] = {}
+        holes = [] if self._topic == topics.REJECTS else self._marks.holes()
 
         async def write(connection: Any) -> None:
             written.update(await store(connection, self._topic, self._partition, batches, rows, correct))
+            await gaps.save(connection, self._topic, holes)
 
         def committed() -> None:
             for kind, result in written.items():

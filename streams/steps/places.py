@@ -59,9 +59,10 @@ class ZoneGrid:
         west, south = self._west + x * edge, self._south + y * edge
         boxes = shapely.box(west, south, west + edge, south + edge)
         codes = np.zeros(len(boxes), np.int32)
+        tree = shapely.STRtree(boxes)
         for zone in self._zones:
             shapely.prepare(zone.geometry)
-            touched = np.flatnonzero(shapely.intersects(zone.geometry, boxes))
+            touched = tree.query(zone.geometry, predicate="intersects")
             inside = shapely.contains_properly(zone.geometry, boxes[touched])
             codes[touched] = np.where((codes[touched] == 0) & inside, zone.code, BORDER)
         return codes

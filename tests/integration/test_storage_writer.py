@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pytest
 
-from schemas import quality
+from schemas import frame, quality
 from schemas.errors import Retry
 from schemas.events import ConnectorState, StreamTotal
 from schemas.frame import from_readings
@@ -21,6 +22,8 @@ from storage.connect import Pool, create_pool
 from storage.ledger import LedgerRow, ledger_row
 from storage.migrate import migrate
 from storage.writer import Batch, Writer, Written, store
+from streams.agents.store import StoreTask
+from streams.task import Record
 from tests.integration.stack import Stack
 from tests.unit.storage.rows import NOON, SECOND, buses, clean, header
 
@@ -232,3 +235,14 @@ async def test_other_faults_are_not_taken_for_passing_ones(pool: Pool) -> None:
     with pytest.raises(Exception, match="bus_position") as caught:
         await write(pool, ("bus_position", "live", buses(1)))
     assert not isinstance(caught.value, Retry)
+
+
+async def test_frames_that_never_came_are_named(pool: Pool) -> None:
+    task, record = StoreTask(TOPIC, 0), partial(Record, TOPIC, 0)
+    frames = [frame.encode(buses(1, start=NOON + n * SECOND), header(buses(1), seq=n, total=n)) for n in (1, 4, 5, 9)]
+    outcome = task.process([record(n, value, headers) for n, (value, headers) in enumerate(frames)])
+    assert outcome.write is not None
+    async with pool.acquire() as connection, connection.transaction():
+        await outcome.write(connection)
+    rows = await pool.fetch("SELECT connector, run, topic, bucket, first_seq, last_seq FROM frame_gaps ORDER BY first_seq")
+    assert [tuple(r) for r in rows] == [("buses", "r1", TOPIC, 0, 2, 3), ("buses", "r1", TOPIC, 0, 6, 8)]

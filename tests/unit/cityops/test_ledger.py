@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cityops.frames import under_way
 from cityops.in_flight import Scan
 from cityops.ledger import Book, balance, since_time
 from cityops.ledger_snapshot import Snapshot, Total
@@ -128,3 +129,9 @@ def test_since_takes_iso_times_only() -> None:
     assert since_time(None) is None
     with pytest.raises(Fatal, match="not an ISO 8601 time"):
         since_time("yesterday")
+
+
+def test_frames_under_way_are_named_in_stretches() -> None:
+    stream = ("clean-transport", "buses", "r1", 0)
+    seen = Scan(counted={(stream, n) for n in (3, 4, 5, 9)})
+    assert [(f.state, f.first_seq, f.last_seq) for f in under_way(seen)] == [("in_flight", 3, 5), ("in_flight", 9, 9)]
