@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cityops import logs, settings
+from cityops import layers, logs, settings
+from cityops.connector_kit import commands as connector_kit
 from schemas.config import Config
 from schemas.errors import Fatal, Retry
 
@@ -26,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(layers.app, name="layers")
+app.add_typer(connector_kit.app, name="connector")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="配置文件 (TOML) / Settings file.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="数据目录 / Data folder (default: CITYOPS_DATA, .cityops).")]
@@ -57,10 +60,10 @@ def connect(
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """运行接入 / Run connectors."""
+    """运行接入；--config 的文件改动后自动生效 / Run connectors; changes of the --config file are taken up as they come."""
     from cityops import parts
 
-    parts.connect(_process(config, data_dir), only or [])
+    parts.connect(_process(config, data_dir), only or [], config, lambda: settings.settle(config, data_dir))
 
 
 @app.command()
@@ -169,10 +172,13 @@ def ledger(
     data_dir: DataDir = None,
 ) -> None:
     """对账：接收 = 入库 + 重复 + 拒收 + 在途 / Prove that nothing is lost."""
-    from cityops.ledger import read, since_time, table
+    from rich.console import Group
+
+    from cityops.ledger import frames_table, read, since_time, table
 
     found = read(_command(config, data_dir), since=since_time(since))
-    _show(found.as_dict(), lambda _: table(found), as_json=as_json)
+    shown = [table(found), *([frames_table(found)] if found.frames else [])]
+    _show(found.as_dict(), lambda _: Group(*shown), as_json=as_json)
 
 
 @app.command()

@@ -57,14 +57,16 @@ def expose(config: Config, name: str) -> None:
         raise Fatal(msg) from error
 
 
-def connect(config: Config, only: list[str]) -> None:
-    """Run the connectors of the settings, or those named."""
+def connect(config: Config, only: list[str], path: Path | None = None, reread: Callable[[], Config] | None = None) -> None:
+    """Run the connectors of the settings, or those named; with a path, changes of that file are taken up as they come."""
+    from connectors._host.follow import Source
     from connectors._host.run import run
 
     if not config.connectors:
         raise Fatal("no connector is configured; give [connectors.<name>] tables with --config")
+    source = Source(path, reread) if path is not None and reread is not None else None
     expose(config, "connect")
-    until_signal(lambda stop: run(config, stop=stop, clock=now, run_id=new_run(), only=only))
+    until_signal(lambda stop: run(config, stop=stop, clock=now, run_id=new_run(), only=only, source=source))
 
 
 def stream(config: Config, worker: int, agents: list[str]) -> None:

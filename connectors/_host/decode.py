@@ -11,7 +11,7 @@ import msgspec
 from connectors._api import registry
 from connectors._api.manifest import Manifest, Settings, from_text
 from connectors._api.session import Peer, Received, describe
-from connectors._host.files import cut
+from connectors._host.cut import cut
 from connectors._host.intake import guarded
 from schemas.errors import Fatal, Reject
 

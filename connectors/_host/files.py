@@ -12,22 +12,26 @@ import structlog
 
 from connectors._api.manifest import Settings
 from connectors._api.registry import Connector
-from connectors._api.session import Framing, Peer, Received
+from connectors._api.session import Received
+from connectors._host.cut import cut
+from connectors._host.door import Door
 from connectors._host.intake import Intake, guarded
 from connectors._host.options import FileOptions
 from schemas.errors import Fatal, Reject
 
 log = structlog.get_logger()
 
-RECORDINGS = (".jsonl", ".hex", ".txt")
+RECORDINGS = (".jsonl", ".hex", ".txt", ".dump")
 """Suffixes of files with one packet a line."""
 
 
 class Line(msgspec.Struct):
-    """A line of a ``.jsonl`` recording: ``hex`` or ``text`` is the packet, other fields are ignored."""
+    """A line of a ``.jsonl`` recording: ``hex`` or ``text`` is the packet, ``origin`` or ``topic`` where it came by."""
 
     hex: str | None = None
     text: str | None = None
+    origin: str = ""
+    topic: str = ""
 
 
 def recorded(path: Path) -> Iterator[bytes]:
@@ -35,31 +39,44 @@ def recorded(path: Path) -> Iterator[bytes]:
 
     Text gets the line end its protocol had on the wire.
     """
+    return (packet for packet, _ in messages(path))
+
+
+def messages(path: Path) -> Iterator[tuple[bytes, str]]:
+    """Give the packets of a recording and where each came by: the file's name where the recording does not say.
+
+    A line of a ``.dump``, as MQTT tools write them, is time, topic and payload.
+    """
     if path.suffix not in RECORDINGS:
-        yield path.read_bytes()
+        yield path.read_bytes(), path.name
         return
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if content := line.strip():
                 try:
-                    yield _packet(content, path.suffix)
+                    packet, origin = _packet(content, path.suffix)
                 except (msgspec.MsgspecError, ValueError) as error:
                     msg = f"{path}:{number}: {error}"
                     raise Fatal(msg) from error
+                yield packet, origin or path.name
 
 
-def _packet(line: bytes, suffix: str) -> bytes:
+def _packet(line: bytes, suffix: str) -> tuple[bytes, str]:
     if suffix == ".hex":
-        return bytes.fromhex(line.decode("ascii"))
+        return bytes.fromhex(line.decode("ascii")), ""
     if suffix == ".txt":
-        return line + b"\r\n"
+        return line + b"\r\n", ""
+    if suffix == ".dump":
+        _, topic, payload = line.split(b" ", 2)
+        return payload, topic.decode()
     found = msgspec.json.decode(line, type=Line)
+    origin = found.origin or found.topic
     if found.hex is not None:
-        return bytes.fromhex(found.hex)
+        return bytes.fromhex(found.hex), origin
     if found.text is None:
         msg = "has neither hex nor text"
         raise ValueError(msg)
-    return found.text.rstrip("\r\n").encode() + b"\r\n"
+    return found.text.rstrip("\r\n").encode() + (b"" if origin else b"\r\n"), origin
 
 
 def listing(path: Path) -> list[Path]:
@@ -72,33 +89,15 @@ def listing(path: Path) -> list[Path]:
     raise Fatal(msg)
 
 
-def cut(make_framing: Callable[[Settings], Framing] | None, settings: Settings, content: bytes) -> list[bytes | Reject]:
-    """Give the packets in a line or file that stands for itself."""
-    if make_framing is None:
-        return [content]
-    framing = make_framing(settings)
-    packets = [*framing.feed(content), *flush(framing)]
-    return packets or [Reject("bad_frame", f"no packet in {len(content)} bytes", content)]
-
-
-def flush(framing: Framing) -> list[bytes | Reject]:
-    """Give what a framing still holds when its stream ends, where it has a ``flush`` for that."""
-    end: Callable[[], list[bytes | Reject]] | None = getattr(framing, "flush", None)
-    return end() if end is not None else []
-
-
-class FileReader:
+class FileReader(Door):
     """Reads each file once, and files that appear later when they do."""
 
     def __init__(
         self, connector: Connector, settings: Settings, options: FileOptions, intake: Intake, clock: Callable[[], int]
     ) -> None:
-        self._connector = connector
-        self._settings = settings
+        super().__init__(connector, settings, intake, clock)
         self._options = options
-        self._intake = intake
-        self._clock = clock
-        self._session = connector.make_session(settings, Peer(intake.name))
+        self._session = self.make_session()
         self._seen: dict[Path, tuple[int, int]] = {}
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -112,18 +111,18 @@ class FileReader:
                     self._seen[path] = (status.st_mtime_ns, status.st_size)
                     await self.read(path)
             await asyncio.sleep(self._options.rescan_s)
-            self._take(partial(self._session.tick, self._clock()), b"", "")
+            self._take(partial(self._session.tick, self.clock()), b"", "")
 
     async def read(self, path: Path) -> None:
         """Take in all packets of one file."""
         for content in recorded(path):
-            for packet in cut(self._connector.make_framing, self._settings, content):
-                await self._intake.room()
+            for packet in cut(self.connector.make_framing, self.settings, content):
+                await self.intake.room()
                 if isinstance(packet, Reject):
-                    self._intake.take(Received(rejects=[packet]), packet.raw, self._clock(), path.name)
+                    self.intake.take(Received(rejects=[packet]), packet.raw, self.clock(), path.name)
                 else:
-                    self._take(partial(self._session.receive, packet, self._clock(), path.name), packet, path.name)
+                    self._take(partial(self._session.receive, packet, self.clock(), path.name), packet, path.name)
             await asyncio.sleep(0)
 
     def _take(self, call: Callable[[], Received], packet: bytes, origin: str) -> None:
-        self._intake.take(guarded(self._connector.type, call, packet), packet, self._clock(), origin)
+        self.intake.take(guarded(self.connector.type, call, packet), packet, self.clock(), origin)

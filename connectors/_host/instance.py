@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
 from connectors._api.manifest import Settings
 from connectors._api.registry import Connector
-from connectors._host.files import FileReader
+from connectors._host.door import Backoff, Door
+from connectors._host.doors import make_door
 from connectors._host.intake import Intake
-from connectors._host.options import FileOptions, HttpPollOptions, Options, TcpOptions
-from connectors._host.poll import Poller
+from connectors._host.options import Options
 from connectors._host.producer import FrameProducer
-from connectors._host.tcp import TcpServer
-from schemas.errors import Fatal
+from schemas.errors import Fatal, Retry
 from schemas.events import ConnectorState, Health, StreamTotal
 from schemas.kinds import kind as kind_by_name
 from schemas.metrics import CONNECTOR_RETRIES, CONNECTOR_UP
@@ -25,19 +22,8 @@ from schemas.metrics import CONNECTOR_RETRIES, CONNECTOR_UP
 log = structlog.get_logger()
 
 SECOND = 1_000_000
-LONGEST_PAUSE_S = 60.0
-STEADY_S = 60.0
-"""An instance that ran this long is restarted without a pause grown before."""
 REJECTS_LIMIT = 0.2
 """More rejects than this share of a minute's packets is a degraded instance."""
-
-
-class Door(Protocol):
-    """What a transport does for an instance."""
-
-    async def serve(self, ready: Callable[[], None]) -> None:
-        """Work until cancelled; ``ready`` is called once input can come."""
-        ...
 
 
 class Instance:
@@ -56,6 +42,8 @@ class Instance:
         self.connector = connector
         self.intake = intake
         self.door: Door | None = None
+        self.complaint = ""
+        """Why its newest settings were refused; it runs on with those before."""
         self._settings = settings
         self._options = options
         self._producer = producer
@@ -69,33 +57,41 @@ class Instance:
 
     async def supervise(self) -> None:
         """Run the door for ever: a failure of it stops nothing else, and it is tried again after a pause."""
-        failures = 0
-        loop = asyncio.get_running_loop()
+        backoff, loop = Backoff(), asyncio.get_running_loop()
         while True:
             started = loop.time()
             try:
-                self.door = self._make_door()
+                self.door = make_door(self.connector, self._settings, self._options, self.intake, self._clock)
                 await self.door.serve(self._ready)
                 error: Exception = RuntimeError("it ended by itself")
-            except (Fatal, OSError) as cause:
+            except (Fatal, Retry, OSError) as cause:
                 error = cause
             except Exception as cause:
                 log.exception("connector crashed", connector=self.name)
                 error = cause
             finally:
-                self._close_door()
-            failures = 1 if loop.time() - started > STEADY_S else failures + 1
-            pause = min(2.0 ** min(failures - 1, 10), LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-            self._health, self._detail = "down", str(error)
+                await self._leave()
+            self._health, self._detail = "refused" if isinstance(error, Fatal) else "down", str(error)
             CONNECTOR_RETRIES.labels(self.name).inc()
-            await asyncio.sleep(pause)
+            await asyncio.sleep(backoff.pause(loop.time() - started))
 
     def halt(self) -> None:
         """Take in nothing more, and hand on what has been gathered."""
         self._stopping = True
-        if isinstance(self.door, TcpServer):
+        if self.door is not None:
             self.door.halt()
         self.intake.flush()
+
+    async def close(self) -> None:
+        """Close what ``halt`` left open for the last replies."""
+        if self.door is not None:
+            await self.door.close()
+
+    async def _leave(self) -> None:
+        """Close a door that failed; one that is to stop stays open for the last replies."""
+        if not self._stopping and self.door is not None:
+            door, self.door = self.door, None
+            await door.close()
 
     def state(self, now: int) -> ConnectorState:
         """Give the instance's health and its totals."""
@@ -118,10 +114,14 @@ class Instance:
             readings=self.intake.readings,
             rejects=self.intake.rejects,
             rate=self.intake.minute.sums(now)[1] / 60.0,
-            connections=len(self.door.connections) if isinstance(self.door, TcpServer) else 0,
+            connections=self.door.count if self.door is not None else 0,
             last_reading=self.intake.last_reading,
-            totals=totals(self.intake, self._producer),
+            totals=self.totals(),
         )
+
+    def totals(self) -> list[StreamTotal]:
+        """Give its rows by topic, kind and bucket, each at its stage."""
+        return totals(self.intake, self._producer)
 
     @property
     def changed(self) -> bool:
@@ -133,8 +133,10 @@ class Instance:
             return "down", "stopped"
         if self._health != "live":
             return self._health, self._detail
-        if isinstance(self.door, Poller) and self.door.health != "live":
+        if self.door is not None and self.door.health != "live":
             return self.door.health, self.door.detail
+        if self.complaint:
+            return "degraded", f"runs with its former settings; the new ones are refused: {self.complaint}"
         return self._judge_flow(now)
 
     def _judge_flow(self, now: int) -> tuple[Health, str]:
@@ -151,26 +153,31 @@ class Instance:
     def _ready(self) -> None:
         self._health, self._detail = "live", ""
 
-    def _make_door(self) -> Door:
-        options = self._options
-        if isinstance(options, TcpOptions):
-            return TcpServer(self.connector, self._settings, options, self.intake, self._clock)
-        if isinstance(options, HttpPollOptions):
-            return Poller(self.connector, self._settings, options, self.intake, self._clock)
-        assert isinstance(options, FileOptions)
-        return FileReader(self.connector, self._settings, options, self.intake, self._clock)
 
-    def _close_door(self) -> None:
-        if isinstance(self.door, TcpServer):
-            if self._stopping:
-                self.door.halt()
-            else:
-                self.door.close()
+class Refused:
+    """A configured instance whose settings cannot be used: it does nothing but say why."""
 
-    def close(self) -> None:
-        """Close what ``halt`` left open for the last replies."""
-        if isinstance(self.door, TcpServer):
-            self.door.close()
+    def __init__(self, name: str, type: str, detail: str, run: str, clock: Callable[[], int]) -> None:
+        self.name = name
+        self._type = type
+        self._detail = detail
+        self._run = run
+        self._since = clock()
+        self.changed = True
+
+    def state(self, now: int) -> ConnectorState:
+        """Give its health, which is refused, and the reason."""
+        self.changed = False
+        CONNECTOR_UP.labels(self.name).set(0)
+        return ConnectorState(
+            connector=self.name,
+            type=self._type,
+            run=self._run,
+            health="refused",
+            at=now,
+            since=self._since,
+            detail=self._detail,
+        )
 
 
 def totals(intake: Intake, producer: FrameProducer) -> list[StreamTotal]:

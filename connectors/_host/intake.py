@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -100,6 +101,8 @@ class Intake:
         self._past_us = past_us
         self._room = asyncio.Event()
         self._room.set()
+        self._calm = asyncio.Event()
+        self._calm.set()
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, received: Received, packet: bytes, seen_at: int, address: str = "") -> Delivery:
@@ -133,6 +136,18 @@ class Intake:
         """Wait while too many rows are unconfirmed: whoever reads a socket or a feed waits here first."""
         await self._room.wait()
 
+    def limit(self, max_unconfirmed: int) -> None:
+        """Set how many rows may be unconfirmed before reading stops."""
+        self._max_unconfirmed = max_unconfirmed
+        self._free()
+
+    async def settled(self, within_s: float) -> bool:
+        """Wait until every row taken in is safe, or the time is over; tells which."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._calm.wait()
+        return not self.unconfirmed
+
     def flush(self) -> None:
         """Hand on everything gathered."""
         if self._timer is not None:
@@ -142,15 +157,18 @@ class Intake:
 
     def _hold(self, rows: int, delivery: Delivery) -> None:
         self.unconfirmed += rows
-        if self.unconfirmed >= self._max_unconfirmed:
-            self._room.clear()
+        self._free()
 
         def freed() -> None:
             self.unconfirmed -= rows
-            if self.unconfirmed < self._max_unconfirmed:
-                self._room.set()
+            self._free()
 
         delivery.then(freed)
+
+    def _free(self) -> None:
+        """Let those wait who wait for room, or for everything to be safe, or let them go on."""
+        (self._room.set if self.unconfirmed < self._max_unconfirmed else self._room.clear)()
+        (self._calm.clear if self.unconfirmed else self._calm.set)()
 
     def _count(self, received: Received, packet: bytes, seen_at: int) -> None:
         if packet:

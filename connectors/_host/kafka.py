@@ -137,7 +137,7 @@ class KafkaTransport:
                 request_timeout_ms=40_000,
                 max_batch_size=BATCH_BYTES,
                 max_request_size=4 << 20,
-                compression_type="lz4",
+                compression_type="zstd",
             )
             try:
                 async with asyncio.timeout(60):

@@ -19,8 +19,9 @@ from yarl import URL
 
 from connectors._api.manifest import Settings
 from connectors._api.registry import Connector
-from connectors._api.session import Peer, Received, Request
+from connectors._api.session import Received, Request
 from connectors._host.builder import Delivery
+from connectors._host.door import Door
 from connectors._host.intake import Intake, guarded
 from connectors._host.options import HttpPollOptions
 from schemas.errors import Reject
@@ -127,7 +128,7 @@ class Fetcher:
         return self._session
 
 
-class Poller:
+class Poller(Door):
     """One polled feed: asks what its session wants when it wants it, again with growing pauses where it fails."""
 
     def __init__(
@@ -141,12 +142,10 @@ class Poller:
         fetch: Callable[[str, dict[str, str]], Awaitable[Fetched]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._connector = connector
+        super().__init__(connector, settings, intake, clock)
         self._options = options
-        self._intake = intake
-        self._clock = clock
         self._sleep = sleep
-        self._session = connector.make_session(settings, Peer(intake.name))
+        self._session = self.make_session()
         self._fetcher = Fetcher(options, hosts_in(settings))
         self._fetch = fetch or self._fetcher.fetch
         self.pending: dict[str, int] = {}
@@ -158,8 +157,6 @@ class Poller:
         self._row = 0
         """Failures in a row, of any document."""
         self._closed_until = 0
-        self.health: Health = "live"
-        self.detail = ""
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
         """Poll until cancelled."""
@@ -167,11 +164,11 @@ class Poller:
         try:
             self.begin()
             while True:
-                now = self._clock()
+                now = self.clock()
                 self._handle(partial(self._session.tick, now), b"")
                 url = self.next_due(now)
                 if url is not None:
-                    await self._intake.room()
+                    await self.intake.room()
                     await self.poll(url)
                 else:
                     due = max(min(self.pending.values(), default=now + SECOND), self._closed_until)
@@ -181,7 +178,7 @@ class Poller:
 
     def begin(self) -> None:
         """Start the session: its first requests become due."""
-        self._handle(partial(self._session.start, self._clock()), b"")
+        self._handle(partial(self._session.start, self.clock()), b"")
 
     def next_due(self, now: int) -> str | None:
         """Give the document that has been due longest; none while the circuit breaker is open."""
@@ -191,7 +188,7 @@ class Poller:
     async def poll(self, url: str) -> Delivery | None:
         """Fetch one document and hand it to the session; tells when its readings are safe, None if there are none."""
         self.pending.pop(url, None)
-        self._asked_at[url] = asked = self._clock()
+        self._asked_at[url] = asked = self.clock()
         try:
             fetched = await self._fetch(url, self._validators.get(url, {}))
         except Reject as reject:
@@ -206,10 +203,10 @@ class Poller:
             return self._failed(url, Reject("http_status", f"{fetched.status} from {url}", fetched.body[:4096]))
         self._succeeded(url)
         self._validators[url] = fetched.validators
-        body, seen_at = fetched.body, self._clock()
-        before = self._intake.rejects
+        body, seen_at = fetched.body, self.clock()
+        before = self.intake.rejects
         delivery = self._handle(partial(self._session.receive, body, seen_at, url), body, url)
-        refused = self._intake.rejects > before
+        refused = self.intake.rejects > before
         if url in self.pending:
             self._interval[url] = max(self.pending[url] - asked, SECOND)
         elif refused:
@@ -217,12 +214,12 @@ class Poller:
         return delivery
 
     def _handle(self, call: Callable[[], Received], packet: bytes, url: str = "") -> Delivery | None:
-        received = guarded(self._connector.type, call, packet)
+        received = guarded(self.connector.type, call, packet)
         for request in received.requests:
             self._want(request)
         if not (packet or received.readings or received.rejects):
             return None
-        return self._intake.take(received, packet, self._clock(), url)
+        return self.intake.take(received, packet, self.clock(), url)
 
     def _want(self, request: Request) -> None:
         self.pending[request.url] = request.at
@@ -234,11 +231,11 @@ class Poller:
 
     def _failed(self, url: str, reject: Reject | None, detail: str = "") -> Delivery | None:
         """Count a failure, have the document asked for again later, and open the breaker after many in a row."""
-        now = self._clock()
+        now = self.clock()
         failures = self._failures[url] = self._failures.get(url, 0) + 1
         pause = min(2.0 ** min(failures - 1, 10), LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         self.pending[url] = now + int(pause * SECOND)
-        CONNECTOR_RETRIES.labels(self._intake.name).inc()
+        CONNECTOR_RETRIES.labels(self.intake.name).inc()
         self._row += 1
         if self._row >= self._options.breaker_failures:
             self._closed_until = now + int(self._options.breaker_s * SECOND)
@@ -247,11 +244,11 @@ class Poller:
             "refused" if reject is not None else "down" if self._row >= self._options.breaker_failures else "degraded"
         )
         if health != self.health:
-            log.warning("feed cannot be fetched", connector=self._intake.name, url=url, detail=detail)
+            log.warning("feed cannot be fetched", connector=self.intake.name, url=url, detail=detail)
         self.health, self.detail = health, detail
         if reject is None:
             return None
-        return self._intake.take(Received(rejects=[reject]), reject.raw, now, url)
+        return self.intake.take(Received(rejects=[reject]), reject.raw, now, url)
 
 
 def hosts_in(settings: Any) -> set[str]:

@@ -15,17 +15,19 @@ from aiohttp import web
 from connectors._api import registry
 from connectors._api.registry import Connector
 from connectors._host.builder import TotalKey
-from connectors._host.files import FileReader, listing, recorded
+from connectors._host.door import Door
+from connectors._host.files import FileReader, listing, messages, recorded
+from connectors._host.host import make_intake
 from connectors._host.intake import Intake
 from connectors._host.kafka import KafkaTransport, Transport
 from connectors._host.options import FileOptions, HttpPollOptions, TcpOptions, split
 from connectors._host.poll import Fetched, Fetcher, Poller
 from connectors._host.producer import FrameProducer
-from connectors._host.run import POST_S, make_intake, open_spool
+from connectors._host.run import POST_S, open_spool
 from connectors._host.tcp import TcpServer
 from schemas import events, topics
 from schemas.config import Config
-from schemas.errors import Fatal, Retry
+from schemas.errors import Retry
 from schemas.events import ConnectorState
 from schemas.reading import Lane
 
@@ -101,8 +103,7 @@ async def _play(
         return await _play_http(connector, table, path, intake, clock, speed, progress)
     if connector.manifest.transport == "file":
         return await _play_files(connector, table, path, intake, clock, progress)
-    msg = f"connector {connector.type!r}: recordings of transport {connector.manifest.transport!r} cannot be replayed"
-    raise Fatal(msg)
+    return await _play_messages(connector, table, path, intake, clock, progress)
 
 
 async def _finish(play: Any, intake: Intake, producer: FrameProducer) -> int:
@@ -159,7 +160,7 @@ async def _play_tcp(
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
-        server.close()
+        await server.close()
     return len(packets)
 
 
@@ -303,6 +304,23 @@ async def _play_files(
         await reader.read(file)
         progress(done, len(files))
     return intake.packets
+
+
+async def _play_messages(
+    connector: Connector, table: dict[str, Any], path: Path, intake: Intake, clock: Callable[[], int], progress: Progress
+) -> int:
+    """Hand all messages to one session as its door would; nobody is there to be answered."""
+    given = {"listen": "127.0.0.1:0"} if connector.manifest.transport != "client" and "broker" not in table else {}
+    _, settings = split(connector, {**given, **table}, f"connectors.{connector.type}")
+    door = Door(connector, settings, intake, clock)
+    session = door.make_session()
+    found = [message for file in listing(path) for message in messages(file)]
+    for sent, (packet, origin) in enumerate(found, 1):
+        await intake.room()
+        intake.take(door.decode(session, packet, clock(), origin), packet, clock(), origin)
+        progress(sent, len(found))
+        await asyncio.sleep(0)
+    return len(found)
 
 
 def _table(config: Config, connector: str) -> dict[str, Any]:

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import structlog
-
-from connectors._api import registry
-from connectors._host.builder import FrameBuilder
-from connectors._host.instance import Instance
-from connectors._host.intake import Intake
+from connectors._host.follow import Source, follow
+from connectors._host.host import Host
+from connectors._host.instance import Instance, Refused
 from connectors._host.kafka import KafkaTransport, Transport
-from connectors._host.options import split
 from connectors._host.producer import FrameProducer
 from connectors._host.spool import Spool
 from schemas import events, topics
 from schemas.config import Config
 from schemas.errors import Fatal, Retry
-from schemas.reading import Lane
-
-log = structlog.get_logger()
 
 DRAIN_S = 10.0
 POST_S = 5.0
@@ -44,54 +37,6 @@ def open_spool(config: Config, folder: str = "") -> Spool:
     )
 
 
-def make_intake(
-    config: Config,
-    name: str,
-    run_id: str,
-    producer: FrameProducer,
-    clock: Callable[[], int],
-    *,
-    max_unconfirmed: int = 20_000,
-    lane: Lane | None = None,
-    past_us: int | None = None,
-) -> Intake:
-    """Give the way from decoded packets of one instance to the producer.
-
-    ``lane`` overrides the session's; without it, live readings older than ``past_us`` take the late lane.
-    """
-    connect = config.connect
-    builder = FrameBuilder(
-        name, run_id, partitions=config.kafka.partitions, frame_rows=connect.frame_rows, flush_us=connect.flush_ms * 1000
-    )
-    flush_s = connect.flush_ms / 1000
-    return Intake(
-        name, builder, producer.submit, clock, max_unconfirmed=max_unconfirmed, flush_s=flush_s, lane=lane, past_us=past_us
-    )
-
-
-def make_instances(
-    config: Config, producer: FrameProducer, run_id: str, clock: Callable[[], int], only: Sequence[str] = ()
-) -> list[Instance]:
-    """Check the tables of all instances and make them; the first flaw raises ``Fatal`` and nothing starts."""
-    unknown = set(only) - set(config.connectors)
-    if unknown:
-        msg = f"no connector instance {sorted(unknown)[0]!r}; configured: {', '.join(config.connectors) or 'none'}"
-        raise Fatal(msg)
-    made = []
-    for name, table in config.connectors.items():
-        if (only and name not in only) or not table.get("enabled", True):
-            continue
-        where = f"connectors.{name}"
-        if len(name) > 64:
-            msg = f"{where}: an instance's name has at most 64 characters"
-            raise Fatal(msg)
-        connector = registry.load(str(table.get("type", name)))
-        options, settings = split(connector, table, where)
-        intake = make_intake(config, name, run_id, producer, clock, max_unconfirmed=options.max_unconfirmed)
-        made.append(Instance(connector, settings, options, intake, producer, clock))
-    return made
-
-
 async def run(
     config: Config,
     *,
@@ -100,49 +45,58 @@ async def run(
     run_id: str = "",
     only: Sequence[str] = (),
     transport: Transport | None = None,
+    source: Source | None = None,
 ) -> None:
     """Run every configured connector until ``stop``, then drain: nothing acknowledged is left in memory.
 
-    ``clock`` gives microseconds UTC. A broken setting raises ``Fatal`` before anything listens.
+    ``clock`` gives microseconds UTC. Where every instance's settings are broken the first flaw raises ``Fatal``;
+    where some are, those are refused and the others run. With ``source`` its changes are applied as they come.
     """
     spool = open_spool(config)
     kafka = transport or KafkaTransport(config.kafka.bootstrap)
     producer = FrameProducer(kafka, spool, clock=clock)
-    try:
-        instances = make_instances(config, producer, run_id or new_run(clock), clock, only)
-    except Fatal:
-        spool.close()
-        raise
+    host = Host(config, producer, run_id or new_run(clock), clock, only)
+    with _closed_on_error(spool):
+        host.prepare()
     if isinstance(kafka, KafkaTransport):
         await kafka.open()
     producer.start()
-    tasks = [asyncio.create_task(i.supervise(), name=f"connector {i.name}") for i in instances]
-    tasks.append(asyncio.create_task(_report(instances, kafka, config.connect.state_interval_s, clock)))
-    broken = asyncio.create_task(producer.broken())
-    stopping = asyncio.create_task(_until(stop))
+    host.start()
+    works = [producer.broken(), _until(stop), _report(host, kafka, config.connect.state_interval_s, clock)]
+    if source is not None:
+        works.append(follow(source, config, host.apply))
+    tasks = [asyncio.create_task(work) for work in works]
     try:
-        await asyncio.wait((broken, stopping, *tasks), return_when=asyncio.FIRST_COMPLETED)
-        for task in (broken, *tasks):
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
             if task.done():
                 task.result()
     finally:
-        for instance in instances:
-            instance.halt()
-        for task in (broken, stopping, *tasks):
+        host.halt()
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(broken, stopping, *tasks, return_exceptions=True)
-        await _drain(instances, producer, kafka, clock)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await host.cancel()
+        await _drain(host, producer, kafka, clock)
 
 
-async def _drain(instances: Sequence[Instance], producer: FrameProducer, transport: Transport, clock: Callable[[], int]) -> None:
+@contextmanager
+def _closed_on_error(spool: Spool) -> Iterator[None]:
+    try:
+        yield
+    except Fatal:
+        spool.close()
+        raise
+
+
+async def _drain(host: Host, producer: FrameProducer, transport: Transport, clock: Callable[[], int]) -> None:
     """Bring what has been taken in to Kafka or the disk, send the replies owed for it, and tell the final totals."""
-    for instance in instances:
+    for instance in host.running:
         instance.intake.flush()
     await producer.close(DRAIN_S)
     await asyncio.sleep(0)
-    await tell(instances, transport, clock)
-    for instance in instances:
-        instance.close()
+    await tell(host.all, transport, clock)
+    await host.close()
     if isinstance(transport, KafkaTransport):
         await transport.close()
 
@@ -151,23 +105,29 @@ async def _until(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-async def _report(instances: Sequence[Instance], transport: Transport, interval_s: float, clock: Callable[[], int]) -> None:
+async def _report(host: Host, transport: Transport, interval_s: float, clock: Callable[[], int]) -> None:
     """Publish states at the interval, and sooner when a health changes."""
     told = 0
     while True:
         due = clock() - told >= interval_s * 1e6 or clock() < told
-        await tell([i for i in instances if due or i.changed], transport, clock)
+        final = host.final() if due else []
+        if await tell([i for i in host.all if due or i.changed], transport, clock):
+            host.dismiss(final)
         if due:
             told = clock()
         await asyncio.sleep(min(interval_s, 0.25))
 
 
-async def tell(instances: Sequence[Instance], transport: Transport, clock: Callable[[], int]) -> None:
-    """Publish the states of these instances; without Kafka they are not kept, the next ones say it all again."""
+async def tell(instances: Sequence[Instance | Refused], transport: Transport, clock: Callable[[], int]) -> bool:
+    """Publish the states of these instances; gives whether Kafka has them all. If not, the next ones say it all again."""
     states = [i.state(clock()) for i in instances]
     posts = [transport.post(topics.CONNECTOR_STATES, s.connector.encode(), events.encode(s)) for s in states]
-    with suppress(TimeoutError):
+    try:
         async with asyncio.timeout(POST_S):
-            for outcome in await asyncio.gather(*posts, return_exceptions=True):
-                if isinstance(outcome, BaseException) and not isinstance(outcome, Retry):
-                    raise outcome
+            outcomes = await asyncio.gather(*posts, return_exceptions=True)
+    except TimeoutError:
+        return False
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, Retry):
+            raise outcome
+    return not any(outcomes)

@@ -1,215 +1,128 @@
-"""TCP: one framing and one session per connection, limits, time-outs, and replies in the order of packets."""
+"""TCP: connections that devices open to us, and connections that we open to devices; both are served alike."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 
 import structlog
 
 from connectors._api.manifest import Settings
 from connectors._api.registry import Connector
-from connectors._api.session import Framing, Peer, Received
-from connectors._host.builder import Delivery
-from connectors._host.files import flush
-from connectors._host.intake import Intake, complain, guarded
-from connectors._host.options import TcpOptions
-from schemas.errors import Fatal, Reject
-from schemas.metrics import CONNECTOR_CONNECTIONS
+from connectors._api.session import Framing
+from connectors._host.connection import CHUNK, Connection
+from connectors._host.door import Backoff, Door, stop_listening
+from connectors._host.intake import Intake
+from connectors._host.limits import Gate, Tls
+from connectors._host.options import Dialling, TcpOptions, address
+from schemas.errors import Fatal
+from schemas.events import Health
+from schemas.metrics import CONNECTOR_CONNECTIONS, CONNECTOR_RETRIES
 
 log = structlog.get_logger()
 
-CHUNK = 64 * 1024
-UNSENT_LIMIT = 1 << 20
-"""A peer that does not read this many bytes of replies is cut off."""
-WAITING_LIMIT = 4096
-"""So many replies may wait for their readings before the connection is read on."""
+HANDSHAKE_S = 10.0
+CONNECT_S = 10.0
+LINGER_S = 1.0
+"""How long bytes already written may take to leave a connection that is being closed."""
 
 
-@dataclass(slots=True, eq=False)
-class Outgoing:
-    """A reply in its place among a connection's replies."""
-
-    content: bytes
-    ready: bool
-    close: bool = False
-
-
-class Connection:
-    """One device's connection."""
-
-    def __init__(self, server: TcpServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> None:
-        self._server = server
-        self._reader = reader
-        self._writer = writer
-        self._address = address
-        self._framing = server.make_framing()
-        self._session = server.connector.make_session(server.settings, Peer(server.intake.name, address))
-        self._outbox: deque[Outgoing] = deque()
-        self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + server.options.first_packet_s
-        self._allowance = Allowance(server.options, self._loop.time())
-        self.reading: asyncio.Task[None] | None = None
-
-    async def serve(self) -> None:
-        """Read until the peer ends, falls silent or must be closed; replies still due go out after that."""
-        self.reading = asyncio.current_task()
-        self._server.handle(self, lambda: self._session.start(self._server.clock()), b"")
-        try:
-            while not self._closing:
-                await self._server.intake.room()
-                chunk = await self._read()
-                if not chunk:
-                    self._act(partial(flush, self._framing), b"")
-                    break
-                packets = self.take(chunk)
-                pause = self._allowance.spend(len(chunk), packets, self._loop.time())
-                if pause > 0:
-                    await asyncio.sleep(pause)
-        except TimeoutError:
-            log.debug("connection was silent", connector=self._server.intake.name, peer=self._address)
-        except (ConnectionError, ssl.SSLError):
-            self._outbox.clear()
-        self.finish()
-
-    def take(self, chunk: bytes) -> int:
-        """Cut bytes into packets, decode each, and put their replies in line; gives the number of packets."""
-        return self._act(partial(self._framing.feed, chunk), chunk)
-
-    def _act(self, cut: Callable[[], list[bytes | Reject]], chunk: bytes) -> int:
-        try:
-            packets = cut()
-        except Exception as error:  # noqa: BLE001 - a framing that fails is replaced, the connection lives
-            complain(self._server.connector.type, error, chunk)
-            self._framing = self._server.make_framing()
-            packets = [Reject("bad_frame", repr(error), chunk)]
-        for packet in packets:
-            if self._closing:
-                break
-            if isinstance(packet, Reject):
-                self.respond(Received(rejects=[packet]), packet.raw or chunk)
-                continue
-            received = self._server.handle(self, partial(self._session.receive, packet, self._server.clock()), packet)
-            if received.message is not None or received.readings or received.replies:
-                self._deadline = self._loop.time() + self._server.options.idle_timeout_s
-        return len(packets)
-
-    def tick(self, now: int) -> None:
-        """Let the session act on the passing of time."""
-        self._server.handle(self, lambda: self._session.tick(now), b"")
-
-    def respond(self, received: Received, packet: bytes) -> None:
-        """Store what a packet brought, and send its replies when their turn and their time have come."""
-        delivery = self._server.intake.take(received, packet, self._server.clock(), self._address)
-        for reply in received.replies:
-            self._enqueue(Outgoing(reply.data, reply.when == "now"), delivery)
-        if received.close and not self._server.keep:
-            self._enqueue(Outgoing(b"", ready=False, close=True), delivery)
-        self._flush()
-
-    def finish(self) -> None:
-        """Close the connection as soon as the replies it is owed are out."""
-        if not self._closing:
-            self._outbox.append(Outgoing(b"", ready=True, close=True))
-        self._flush()
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-        self._outbox.clear()
-        self._writer.transport.abort()
-        self._server.forget(self)
-
-    @property
-    def _closing(self) -> bool:
-        return self._writer.is_closing() or bool(self._outbox and self._outbox[-1].close)
-
-    async def _read(self) -> bytes:
-        while len(self._outbox) >= WAITING_LIMIT:
-            await asyncio.sleep(0.05)
-        async with asyncio.timeout_at(self._deadline):
-            return await self._reader.read(CHUNK)
-
-    def _enqueue(self, outgoing: Outgoing, delivery: Delivery) -> None:
-        self._outbox.append(outgoing)
-        if not outgoing.ready:
-
-            def ready() -> None:
-                outgoing.ready = True
-                self._flush()
-
-            delivery.then(ready)
-
-    def _flush(self) -> None:
-        if self._writer.is_closing():
-            self._outbox.clear()
-            self._server.forget(self)
-        while self._outbox and self._outbox[0].ready:
-            outgoing = self._outbox.popleft()
-            if outgoing.close:
-                self._outbox.clear()
-                self._writer.close()
-                self._server.forget(self)
-                return
-            self._writer.write(outgoing.content)
-        if self._writer.transport.get_write_buffer_size() > UNSENT_LIMIT:
-            self.abort()
-
-
-class Allowance:
-    """How fast one peer may send: a second's worth at once, then at the configured rate."""
-
-    def __init__(self, options: TcpOptions, now: float) -> None:
-        self._rates = (options.bytes_per_s, options.packets_per_s)
-        self._left = [float(r) for r in self._rates]
-        self._at = now
-
-    def spend(self, size: int, packets: int, now: float) -> float:
-        """Account for what was read; gives the seconds to wait before reading on."""
-        pause = 0.0
-        for index, (rate, used) in enumerate(zip(self._rates, (size, packets), strict=True)):
-            if rate:
-                self._left[index] = min(self._left[index] + (now - self._at) * rate, rate) - used
-                pause = max(pause, -self._left[index] / rate)
-        self._at = now
-        return pause
-
-
-class TcpServer:
-    """Listens for one instance and keeps its connections."""
+class Streams(Door):
+    """The connections of one instance."""
 
     def __init__(
         self,
         connector: Connector,
         settings: Settings,
-        options: TcpOptions,
+        options: Dialling,
         intake: Intake,
         clock: Callable[[], int],
         *,
         keep: bool = False,
     ) -> None:
-        if connector.make_framing is None:
-            msg = f"connector {connector.type!r} uses TCP and has no framing.py"
-            raise Fatal(msg)
-        self._make_framing = connector.make_framing
-        self.connector = connector
-        self.settings = settings
+        super().__init__(connector, settings, intake, clock)
         self.options = options
-        self.intake = intake
-        self.clock = clock
         self.keep = keep
         """Whether a session's wish to disconnect is passed over: a recording has many devices in a row."""
         self.connections: set[Connection] = set()
-        self._per_ip: Counter[str] = Counter()
-        self._server: asyncio.Server | None = None
-        self._ip: dict[Connection, str] = {}
+        self._tls = Tls(options)
+        self._halted = False
+        self._serving: set[asyncio.Task[None]] = set()
+        self.make_framing()
+
+    @property
+    def count(self) -> int:
+        """How many connections are open."""
+        return len(self.connections)
 
     def make_framing(self) -> Framing:
         """Give a framing for a new connection."""
-        return self._make_framing(self.settings)
+        if self.connector.make_framing is None:
+            msg = f"connector {self.connector.type!r} uses TCP and has no framing.py"
+            raise Fatal(msg)
+        return self.connector.make_framing(self.settings)
+
+    async def tick(self) -> None:
+        """Let all sessions act on the passing of time, every second, until cancelled."""
+        while True:
+            await asyncio.sleep(1.0)
+            now = self.clock()
+            for connection in list(self.connections):
+                connection.tick(now)
+
+    def attend(self, connection: Connection, then: Callable[[], None] = lambda: None) -> asyncio.Task[None]:
+        """Serve a connection to its end, in a task that ``close`` waits for; ``then`` is called after that."""
+        self.connections.add(connection)
+        CONNECTOR_CONNECTIONS.labels(self.intake.name).set(len(self.connections))
+
+        def ended(_: asyncio.Task[None]) -> None:
+            self.connections.discard(connection)
+            CONNECTOR_CONNECTIONS.labels(self.intake.name).set(len(self.connections))
+            then()
+
+        task = self.spawn(connection.serve())
+        task.add_done_callback(ended)
+        return task
+
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run work that ``close`` waits for."""
+        task = asyncio.create_task(work)
+        self._serving.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._serving.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("connection ended by an error of ours", connector=self.intake.name, exc_info=task.exception())
+
+    def halt(self) -> None:
+        """Stop reading; replies that wait for their readings still go out."""
+        self._halted = True
+        for connection in self.connections:
+            connection.halt()
+
+    async def close(self) -> None:
+        """Close all connections and wait until their sockets are closed."""
+        self.halt()
+        for connection in list(self.connections):
+            connection.finish()
+            if not connection.idle:
+                connection.abort()
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=LINGER_S)
+        for task in list(self._serving):
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.sleep(0)
+
+
+class TcpServer(Streams):
+    """Listens for one instance and keeps its connections."""
+
+    _server: asyncio.Server | None = None
+    _gate: Gate
 
     @property
     def port(self) -> int:
@@ -219,89 +132,88 @@ class TcpServer:
 
     async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
         """Listen and serve until cancelled; ``ready`` is called when the port is open."""
-        host, port = address(self.options.listen, self.connector.manifest.default_port)
-        tls = _tls(self.options)
-        wait = {"ssl_handshake_timeout": 10.0} if tls else {}
-        self._server = await asyncio.start_server(self._accept, host, port, ssl=tls, limit=CHUNK, backlog=1024, **wait)
+        options = self.options
+        host, port = address(options.listen, self.connector.manifest.default_port)
+        self._gate = Gate(options.allow, options.max_connections, options.max_per_ip)
+        tls = self._tls.listening
+        self._server = await asyncio.start_server(
+            self._accept, host, port, ssl=tls, limit=CHUNK, backlog=1024, ssl_handshake_timeout=HANDSHAKE_S if tls else None
+        )
         ready()
-        while True:
-            await asyncio.sleep(1.0)
-            now = self.clock()
-            for connection in list(self.connections):
-                connection.tick(now)
+        await self.tick()
 
     def halt(self) -> None:
         """Stop listening and reading; replies that wait for their readings still go out."""
-        if self._server is not None:
-            self._server.close()
-        for connection in self.connections:
-            if connection.reading is not None:
-                connection.reading.cancel()
+        if self._server is not None and not self._halted:
+            self.spawn(stop_listening(self._server))
+        super().halt()
 
-    def close(self) -> None:
-        """Close all connections; a reply whose readings are not safe by now is not sent."""
-        self.halt()
-        for connection in list(self.connections):
-            connection.finish()
-            if connection in self.connections:
-                connection.abort()
-
-    def handle(self, connection: Connection, call: Callable[[], Received], packet: bytes) -> Received:
-        """Run one step of a session and act on what follows from it."""
-        received = guarded(self.connector.type, call, packet)
-        if packet or received.readings or received.replies or received.rejects or received.close:
-            connection.respond(received, packet)
-        return received
-
-    def forget(self, connection: Connection) -> None:
-        """Count a connection as gone."""
-        if connection in self.connections:
-            self.connections.discard(connection)
-            ip = self._ip.pop(connection)
-            self._per_ip[ip] -= 1
-            if not self._per_ip[ip]:
-                del self._per_ip[ip]
-            CONNECTOR_CONNECTIONS.labels(self.intake.name).set(len(self.connections))
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ip, port = (writer.get_extra_info("peername") or ("", 0))[:2]
-        options = self.options
-        over = options.max_connections and len(self.connections) >= options.max_connections
-        if over or (options.max_per_ip and self._per_ip[ip] >= options.max_per_ip):
+        if self._halted or not self._gate.enter(ip):
             writer.transport.abort()
             return
-        connection = Connection(self, reader, writer, f"{ip}:{port}")
-        self.connections.add(connection)
-        self._ip[connection] = ip
-        self._per_ip[ip] += 1
-        CONNECTOR_CONNECTIONS.labels(self.intake.name).set(len(self.connections))
-        try:
-            await connection.serve()
-        except asyncio.CancelledError:  # not raised again: asyncio's own callback of this task cannot bear it
-            if self._server is not None and self._server.is_serving():
-                connection.abort()
-        except BaseException:
-            connection.abort()
-            raise
+        self.attend(Connection(self, reader, writer, f"{ip}:{port}"), partial(self._gate.leave, ip))
 
 
-def address(listen: str, default_port: int | None) -> tuple[str, int]:
-    """Give host and port of ``host:port``, ``:port`` or an empty text; ``Fatal`` for anything else."""
-    host, _, port = listen.rpartition(":") if listen else ("127.0.0.1", "", str(default_port or ""))
-    if not port.isdecimal() or int(port) > 65535:
-        msg = f"listen = {listen!r}: give host:port, such as 0.0.0.0:{default_port or 9000}"
-        raise Fatal(msg)
-    return host.strip("[]") or "127.0.0.1", int(port)
+class TcpDialler(Streams):
+    """Opens a connection to each address of the options, and opens it again when it ends."""
 
+    options: TcpOptions
 
-def _tls(options: TcpOptions) -> ssl.SSLContext | None:
-    if not options.tls_cert and not options.tls_key:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(options.tls_cert, options.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        msg = f"tls_cert {options.tls_cert!r}, tls_key {options.tls_key!r}: {error}; give two readable PEM files"
-        raise Fatal(msg) from error
-    return context
+    def __init__(
+        self,
+        connector: Connector,
+        settings: Settings,
+        options: TcpOptions,
+        intake: Intake,
+        clock: Callable[[], int],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(connector, settings, options, intake, clock)
+        self._sleep = sleep
+        self._absent = dict.fromkeys(options.connect, "")
+        """Addresses without a connection, and why."""
+        self._judge()
+
+    async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Keep the connections until cancelled."""
+        _ = self._tls.dialling  # files that cannot be used stop the instance, not each attempt
+        ready()
+        async with asyncio.TaskGroup() as group:
+            for peer in self._absent.copy():
+                group.create_task(self._keep(peer))
+            group.create_task(self.tick())
+
+    async def _keep(self, peer: str) -> None:
+        backoff, loop = Backoff(), asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self._once(peer)
+                self._absent[peer] = "the connection ended"
+            except (OSError, TimeoutError) as error:
+                self._absent[peer] = str(error) or type(error).__name__
+            self._judge()
+            CONNECTOR_RETRIES.labels(self.intake.name).inc()
+            await self._sleep(backoff.pause(loop.time() - began))
+
+    async def _once(self, peer: str) -> None:
+        """Connect and serve until the connection ends."""
+        host, port = address(peer, None, "connect")
+        tls = self._tls.dialling
+        async with asyncio.timeout(CONNECT_S):
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=CHUNK)
+        self._absent.pop(peer, None)
+        self._judge()
+        await asyncio.wait((self.attend(Connection(self, reader, writer, peer)),))
+
+    def _judge(self) -> None:
+        known = {peer: why for peer, why in self._absent.items() if why}
+        health: Health = "degraded"
+        if not self._absent:
+            health = "live"
+        elif len(self._absent) == len(self.options.connect):
+            health = "down" if known else "starting"
+        self.health, self.detail = health, "; ".join(f"{peer}: {why}" for peer, why in known.items())

@@ -85,11 +85,14 @@ def test_readings_become_rows_windows_and_an_alert(crew: Workers, feeder: Feeder
     assert query(config, "SELECT zone, count(*) FROM bus_position GROUP BY 1") == [(140502, 960)]
     assert query(config, "SELECT reason, connector, stage FROM reject") == [("out_of_bounds", "test", "clean")]
     until(
-        "windows of two minutes", lambda: query(config, "SELECT count(*) FROM windows WHERE metric = 'speed'")[0][0] >= 80, crew
+        "windows of two minutes",
+        lambda: (
+            query(config, "SELECT count(*) FROM windows WHERE metric = 'speed' AND size = 60 AND dimension = 'source'")[0][0]
+            >= 80
+        ),
+        crew,
     )
-    sql = (
-        "SELECT source, count, mean, low, high, last FROM windows WHERE source = 'bus-7' AND metric = 'speed' ORDER BY ts LIMIT 1"
-    )
+    sql = "SELECT source, count, mean, low, high, last FROM windows WHERE source = 'bus-7' AND size = 60 AND metric = 'speed' ORDER BY ts LIMIT 1"
     assert query(config, sql) == [
         ("bus-7", 6, pytest.approx(10.0), pytest.approx(10.0), pytest.approx(10.0), pytest.approx(10.0))
     ]
@@ -117,7 +120,22 @@ def test_killing_a_worker_again_and_again_loses_and_doubles_nothing(crew: Worker
     until("every row stored", lambda: ledger(config)[1] == expected, crew, 90)
     assert ledger(config) == (expected, expected, 0, 0)
     assert query(config, "SELECT count(*), count(DISTINCT (source, ts, serial)) FROM bus_position") == [(expected, expected)]
-    until("windows closed", lambda: query(config, "SELECT count(*) FROM windows WHERE metric = 'speed'")[0][0] >= 240, crew)
-    wrong = query(config, "SELECT source, ts, count FROM windows WHERE metric = 'speed' AND count <> 6")
+    until(
+        "windows closed",
+        lambda: (
+            query(config, "SELECT count(*) FROM windows WHERE metric = 'speed' AND size = 60 AND dimension = 'source'")[0][0]
+            >= 240
+        ),
+        crew,
+    )
+    wrong = query(
+        config,
+        "SELECT source, ts, count FROM windows WHERE metric = 'speed' AND size = 60 AND dimension = 'source' AND count <> 6",
+    )
     assert wrong == []
+    grouped = "SELECT dimension, sum(count) FROM windows WHERE metric = 'speed' AND size = 10 GROUP BY 1 ORDER BY 1"
+    closed = query(config, "SELECT sum(count) FROM windows WHERE metric = 'speed' AND size = 60 AND dimension = 'source'")[0][0]
+    sums = dict(query(config, grouped))
+    assert sums["line"] >= closed
+    assert sums["zone"] >= closed
     assert query(config, "SELECT count(*), max(count) FROM alerts WHERE rule = 'bus-overspeed'")[0][0] == 1

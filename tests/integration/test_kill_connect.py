@@ -90,7 +90,7 @@ class System:
         """Wait until nothing is under way; then every position is in the database once and the ledger balances."""
         count = "SELECT count(*), count(DISTINCT (source, ts, serial)), count(DISTINCT (source, serial)) FROM bus_position"
         wanted, found = (fleet.size, fleet.size, fleet.size), [(0, 0, 0)]
-        end = time.monotonic() + 60
+        end = time.monotonic() + 150
         while time.monotonic() < end:
             self.supervisor.check()
             book = await asyncio.to_thread(read, self.config)

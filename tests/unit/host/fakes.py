@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from connectors._host.builder import Frame, FrameBuilder
+from connectors._host.door import Door
+from connectors._host.intake import Intake
 from connectors._host.kafka import Record
+from schemas.config import Config, Connect
 from schemas.errors import Retry
+from schemas.events import ConnectorState
 from schemas.frame import Header, decode_header
 from schemas.kinds import kind
 
@@ -105,3 +117,74 @@ def frames(builder: FrameBuilder, rows: int = 1, sources: Sequence[str] = ("B1",
     for source in sources:
         builder.add([bus(source) for _ in range(rows)], "live", START)
     return builder.flush()
+
+
+class Bench:
+    """An intake whose frames are safe when the test says so, and a door that stands on it."""
+
+    def __init__(self, clock: Callable[[], int] = lambda: START, **options: Any) -> None:
+        self.submitted: list[Frame] = []
+        builder = FrameBuilder("c1", "run1", partitions=4, frame_rows=1000, flush_us=200_000)
+        self.intake = Intake("c1", builder, self.submitted.extend, clock, flush_s=60, **options)
+        self.clock = clock
+
+    def confirm(self) -> None:
+        """Everything taken in so far is safe."""
+        self.intake.flush()
+        frames, self.submitted[:] = list(self.submitted), []
+        for frame in frames:
+            frame.safe()
+
+    @asynccontextmanager
+    async def opened(self, door: Door) -> AsyncIterator[None]:
+        """Serve while the context is open."""
+        ready = asyncio.Event()
+        task = asyncio.create_task(door.serve(ready.set))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        waiting.cancel()
+        if task.done():
+            task.result()
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await door.close()
+
+
+async def until(met: Callable[[], object]) -> None:
+    """Return when it is so; a test that never comes to it fails after a while."""
+    async with asyncio.timeout(15):
+        while not met():
+            await asyncio.sleep(0.005)
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Give a port of the loopback that nobody uses."""
+    with socket.socket(type=kind) as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def certificate(folder: Path, name: str = "localhost") -> tuple[str, str]:
+    """Make a certificate that signs itself and its key; gives their files."""
+    cert, key = folder / f"{name}.pem", folder / f"{name}.key"
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    names = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1"]
+    subprocess.run([*argv, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return str(cert), str(key)
+
+
+def config(folder: Path, **tables: dict[str, Any]) -> Config:
+    return Config(data_dir=str(folder), connectors=tables, connect=Connect(state_interval_s=0.05, flush_ms=20))
+
+
+def clock() -> int:
+    return START + time.monotonic_ns() // 1000
+
+
+def states(kafka: MemoryKafka, name: str) -> list[ConnectorState]:
+    return [
+        msgspec.json.decode(v, type=ConnectorState) for t, k, v in kafka.posts if (t, k) == ("connector-states", name.encode())
+    ]

@@ -3,96 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import socket
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from connectors._api import registry
-from connectors._api.manifest import Settings
-from connectors._api.session import Peer, Received, Request
 from connectors._host.decode import decode_packets
-from connectors._host.files import listing, recorded
+from connectors._host.files import listing, messages, recorded
 from connectors._host.replay import replay
 from connectors._host.run import new_run, run
 from connectors._template import encoder
-from schemas.config import Config, Connect
 from schemas.errors import Fatal
-from schemas.events import ConnectorState
-from tests.contract.test_connectors import TEMPLATE
-from tests.unit.host.fakes import START, MemoryKafka
+from tests.unit.host.fakes import START, MemoryKafka, clock, config, free_port, states, until
 
 GOOD = encoder.report("S1", START, 7, {"PM10": 50.5})
 BAD = GOOD.replace(b"50.5", b"50.6")
 
 
-class Polled:
-    """A feed of one-line documents, asked for one after the other."""
-
-    def __init__(self, settings: Settings, peer: Peer) -> None:
-        self._url = settings["url"]
-        self._inner = TEMPLATE.make_session({"stations": [], "silence_s": 1.0}, peer)
-
-    def start(self, now: int) -> Received:
-        return Received(requests=[Request(self._url, now)])
-
-    def tick(self, now: int) -> Received:
-        return Received()
-
-    def receive(self, packet: bytes, seen_at: int, origin: str = "") -> Received:
-        again = [Request(origin, seen_at + 30_000_000)]
-        return msgspec.structs.replace(self._inner.receive(packet, seen_at), replies=(), requests=again)
-
-
-@pytest.fixture(autouse=True)
-def connectors(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The template under the names of three transports."""
-    url = msgspec.structs.replace(TEMPLATE.manifest.settings["stations"], type="str", default="")
-    polled = msgspec.structs.replace(TEMPLATE.manifest, transport="http_poll", settings={"url": url})
-    files = msgspec.structs.replace(TEMPLATE.manifest, transport="file")
-    known = {
-        "line": dataclasses.replace(TEMPLATE, type="line"),
-        "feed": dataclasses.replace(TEMPLATE, type="feed", manifest=polled, make_session=Polled, make_framing=None),
-        "lines": dataclasses.replace(TEMPLATE, type="lines", manifest=files),
-    }
-
-    def load(name: str) -> Any:
-        if name not in known:
-            raise Fatal(f"no connector {name!r}")
-        return known[name]
-
-    monkeypatch.setattr(registry, "load", load)
-    return known
-
-
-def config(folder: Path, **tables: dict[str, Any]) -> Config:
-    return Config(data_dir=str(folder), connectors=tables, connect=Connect(state_interval_s=0.05, flush_ms=20))
-
-
-def clock() -> int:
-    return START + time.monotonic_ns() // 1000
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-def states(kafka: MemoryKafka, name: str) -> list[ConnectorState]:
-    return [
-        msgspec.json.decode(v, type=ConnectorState) for t, k, v in kafka.posts if (t, k) == ("connector-states", name.encode())
-    ]
-
-
-async def until(met: Any) -> None:
-    async with asyncio.timeout(15):
-        while not met():
-            await asyncio.sleep(0.01)
+pytestmark = pytest.mark.usefixtures("connectors")
 
 
 async def test_run_serves_reports_and_drains(tmp_path: Path) -> None:
@@ -219,6 +148,10 @@ def test_recordings_of_all_forms_give_their_packets(tmp_path: Path) -> None:
     assert list(recorded(tmp_path / "b.txt")) == [GOOD]
     (tmp_path / "c.bin").write_bytes(GOOD + BAD)
     assert list(recorded(tmp_path / "c.bin")) == [GOOD + BAD]
+    (tmp_path / "e.dump").write_text('2026-11-01T00:00:00Z city/bus/1 {"a": "b c"}\n')
+    (tmp_path / "f.jsonl").write_text('{"text": "x", "topic": "a/b"}\n')
+    assert list(messages(tmp_path / "e.dump")) == [(b'{"a": "b c"}', "city/bus/1")]
+    assert list(messages(tmp_path / "f.jsonl")) == [(b"x", "a/b")]
     (tmp_path / "d.hex").write_text("0g\n")
     with pytest.raises(Fatal, match=r"d\.hex:1"):
         list(recorded(tmp_path / "d.hex"))
@@ -226,7 +159,7 @@ def test_recordings_of_all_forms_give_their_packets(tmp_path: Path) -> None:
         listing(tmp_path / "none")
 
 
-@pytest.mark.parametrize("connector", ["line", "lines"])
+@pytest.mark.parametrize("connector", ["line", "lines", "topics"])
 async def test_replay_sends_a_recording_through_the_connector(tmp_path: Path, connector: str) -> None:
     kafka = MemoryKafka()
     told: list[tuple[int, int]] = []

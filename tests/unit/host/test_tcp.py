@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from connectors._api.manifest import Settings
 from connectors._api.session import Peer, Received, Reply
 from connectors._host.builder import Frame, FrameBuilder
 from connectors._host.intake import Intake
+from connectors._host.limits import Allowance
 from connectors._host.options import TcpOptions
-from connectors._host.tcp import Allowance, TcpServer, address
+from connectors._host.tcp import TcpServer, address
 from connectors._template import encoder
 from schemas.errors import Fatal, Reject
 from tests.contract.test_connectors import TEMPLATE, with_session
@@ -87,8 +89,9 @@ async def site(connector: Any = TEMPLATE, settings: Settings | None = None, **op
             station.writer.transport.abort()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        server.close()
-        await asyncio.sleep(0.01)
+        await server.close()
+        for station in made.stations:
+            await asyncio.gather(station.writer.wait_closed(), return_exceptions=True)
 
 
 async def test_durable_reply_goes_out_only_when_its_readings_are_safe() -> None:
@@ -319,6 +322,18 @@ async def test_tls(tmp_path: Path) -> None:
         s.confirm()
         assert await station.reply() == encoder.acknowledgement(1)
         station.writer.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_connection_that_arrives_while_the_server_closes_is_closed_too(turns: int) -> None:
+    async with site() as s:
+        with socket.create_connection(("127.0.0.1", s.server.port), 10) as late:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await s.server.close()
+            with suppress(ConnectionResetError):
+                assert await asyncio.to_thread(late.recv, 1) == b""
+        assert s.server.connections == set()
 
 
 async def test_missing_certificate_is_named() -> None:

@@ -1,0 +1,1 @@
+"""Binary frames: what ``cityops connector new`` writes for tcp, udp and file."""

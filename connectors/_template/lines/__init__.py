@@ -1,0 +1,1 @@
+"""Lines of text: what ``cityops connector new --text`` writes."""
