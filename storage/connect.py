@@ -53,11 +53,14 @@ def passing_faults() -> Iterator[None]:
         raise Retry(msg) from error
 
 
-async def create_pool(url: str, schema: str = "cityops", *, size: int = 4, timeout: float = 10.0) -> Pool:
+async def create_pool(
+    url: str, schema: str = "cityops", *, size: int = 4, timeout: float = 10.0, repeatable: bool = False
+) -> Pool:
     """Open a pool whose connections see ``schema`` first and give up any statement after ``timeout`` seconds.
 
     Every ``timestamptz`` is an ``int``, microseconds since 1970 UTC, both ways; ``json`` and ``jsonb`` are plain
-    objects both ways. A database that is away raises ``Retry``.
+    objects both ways. A database that is away raises ``Retry``. ``repeatable`` is for those who can repeat what they
+    wrote: a commit then does not wait for the disk, and a crash of the server may undo the newest ones whole.
     """
     with passing_faults():
         return await asyncpg.create_pool(
@@ -73,6 +76,7 @@ async def create_pool(url: str, schema: str = "cityops", *, size: int = 4, timeo
                 "search_path": f'"{schema}", public',
                 "timezone": "UTC",
                 "jit": "off",
+                "synchronous_commit": "off" if repeatable else "on",
                 "statement_timeout": str(int(timeout * 1000)),
                 "lock_timeout": "5000",
                 "idle_in_transaction_session_timeout": "30000",

@@ -184,8 +184,8 @@ class Worker:
 
 async def _wait_for_pool(config: Config) -> Any:
     while True:
-        try:
-            return await create_pool(config.database.url, config.database.schema, size=6)
+        try:  # what a crash undoes is read from Kafka again: the offsets are undone with it
+            return await create_pool(config.database.url, config.database.schema, size=6, repeatable=True)
         except Retry as error:
             log.warning("waiting", what="database", error=str(error))
             await asyncio.sleep(1.0)
