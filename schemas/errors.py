@@ -20,6 +20,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "too_large": ("报文过大", "packet exceeds the size limit"),
     "incomplete": ("分包不完整", "sub-packages are missing and the time to wait is over"),
     "unsupported": ("不支持的报文", "message is known but not decoded here"),
+    "no_response": ("设备无应答", "the device did not answer in time"),
+    "device_error": ("设备返回错误", "the device answered with an error"),
     "unregistered": ("终端未注册", "terminal is not in the register of devices"),
     "unauthenticated": ("终端未鉴权", "terminal has not proved who it is"),
     "no_kind": ("未配置数据类别", "no configured group tells which kind this source is"),

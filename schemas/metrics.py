@@ -28,6 +28,7 @@ STREAM_LAG = Gauge(
 )
 STREAM_REJECTS = Counter("cityops_stream_rejected_rows", "Rows refused by clean, by reason.", ["kind", "reason"])
 STREAM_DUPLICATES = Counter("cityops_stream_duplicate_rows", "Rows seen before.", ["kind"])
+STREAM_LAYER_VERSION = Gauge("cityops_stream_layer_version", "Version of a reference layer in use, 0 for the default.", ["layer"])
 FINDINGS = Counter("cityops_findings", "Findings, by rule and state.", ["rule", "state"])
 ALERTS_OPEN = Gauge("cityops_alerts_open", "Alerts not resolved, by severity and status.", ["severity", "status"])
 

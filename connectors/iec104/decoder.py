@@ -76,7 +76,7 @@ class Session:
         frames, overdue = self._link.due(now)
         if overdue:
             self._begin(now)
-            return Received(rejects=[Reject("incomplete", f"{overdue}; the connection is closed")], close=self._has_peer)
+            return Received(rejects=[Reject("no_response", f"{overdue}; the connection is closed")], close=self._has_peer)
         for order, interval in self._intervals.items():
             if self._started and interval and now >= self._next.get(order, now):
                 self._interrogate(order, now)

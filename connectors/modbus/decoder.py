@@ -13,11 +13,11 @@ from connectors.modbus.transactions import Key, Pending, Transactions
 from schemas.errors import Reject
 
 SECOND: Final = 1_000_000
-NO_RESPONSE: Final = "incomplete"
+NO_RESPONSE: Final = "no_response"
 """Reason of a reject for a request without response."""
 UNMISTAKABLE: Final = (3, 4, 15, 16)
 """Function codes whose requests cannot be taken for late responses."""
-REFUSED: Final = "unsupported"
+REFUSED: Final = "device_error"
 """Reason of a reject for a request that was answered with an exception."""
 
 

@@ -52,3 +52,5 @@ class RejectRow(Reading, frozen=True, kw_only=True, tag="reject"):
     detail: Annotated[str, meta("详情", "What exactly was wrong", max_length=1024)] | None = None
     raw: Annotated[bytes, meta("原始报文", "The refused bytes, or the refused row as JSON", grade=Grade.SENSITIVE)] | None = None
     refused_kind: Annotated[str, meta("数据类别", "Kind of a refused row", max_length=64)] | None = None
+    connector_type: Annotated[str, meta("接入类型", "Connector that refused it", max_length=64)] | None = None
+    connector_version: Annotated[str, meta("接入版本", "Its version at that time", max_length=64)] | None = None

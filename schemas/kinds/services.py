@@ -22,6 +22,7 @@ class RideHailingPosition(VehiclePosition, frozen=True, kw_only=True, tag="ride_
     domain: ClassVar[str] = "transport"
     labels: ClassVar[tuple[str, str]] = ("网约车位置", "Ride-hailing position")
     metrics: ClassVar[tuple[str, ...]] = ("speed",)
+    parts: ClassVar[tuple[str, ...]] = ("company", "driver")
     interval_s: ClassVar[float] = 30.0
 
     company: Company | None = None

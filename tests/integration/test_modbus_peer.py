@@ -110,7 +110,7 @@ async def test_a_server_of_another_library_is_polled_by_the_real_host(pymodbus: 
     valve = next(r for r in readings if r["source"] == "valve-2")
     assert (round(pump["pressure"]), pump["level"], pump["volume"], pump["pump_on"]) == (330000, -2.0, 0x01020304, True)
     assert (valve["inlet_pressure"], valve["valve_open"]) == (2300.0, True)
-    assert {r["reason"] for r in rejects} == {"unsupported"}
+    assert {r["reason"] for r in rejects} == {"device_error"}
     assert "read_holding_registers 500-500: illegal_data_address" in rejects[0]["detail"]
 
 

@@ -133,7 +133,7 @@ def test_a_silent_line_is_tested_and_closed() -> None:
     assert not made.tick(NOW + 34 * SECOND).close
     received = made.tick(NOW + 35 * SECOND)
     assert received.close
-    assert [r.reason for r in received.rejects] == ["incomplete"]
+    assert [r.reason for r in received.rejects] == ["no_response"]
 
 
 def test_an_answered_test_keeps_the_line() -> None:

@@ -120,7 +120,7 @@ def test_a_unit_that_is_silent_is_rejected_and_the_others_go_on() -> None:
     line.hear(line.ours.start(NOW))
     line.wait(12)
     assert [r["source"] for r in line.readings] == ["valve-2", "valve-2"]
-    assert line.rejects == [("incomplete", "unit 1: read_coils 3-3: no response within 3 s")]
+    assert line.rejects == [("no_response", "unit 1: read_coils 3-3: no response within 3 s")]
     line.deaf = set()
     line.wait(10)
     assert [r["source"] for r in line.readings if r["source"] == "pump-1"] == ["pump-1"]
@@ -142,14 +142,14 @@ def test_what_a_unit_said_before_it_fell_silent_counts() -> None:
     ours.receive(bank.answer(first.data), NOW + 1)
     received = ours.tick(NOW + 3 * SECOND + 1)
     assert [r["pump_on"] for r in describe(received)["readings"]] == [True]
-    assert [r.reason for r in received.rejects] == ["incomplete"]
+    assert [r.reason for r in received.rejects] == ["no_response"]
 
 
 def test_an_exception_is_rejected_by_name_and_the_rest_is_read() -> None:
     line = full(Line(registers=MAP))
     del line.bank.tables[1, "holding"][102]
     line.hear(line.ours.start(NOW))
-    assert line.rejects == [("unsupported", "unit 1: read_holding_registers 100-104: illegal_data_address")]
+    assert line.rejects == [("device_error", "unit 1: read_holding_registers 100-104: illegal_data_address")]
     assert next(r for r in line.readings if r["source"] == "pump-1")["pump_on"] is True
 
 
