@@ -343,7 +343,10 @@ class Agent:
         await self._fill_holes()
         outcomes: dict[TP, tuple[Outcome, int]] = {}
         for tp, slot in self._slots.items():
-            newest = self._app.consumer.highwater(FAUST_TP(*tp))
+            try:
+                newest = self._app.consumer.highwater(FAUST_TP(*tp))
+            except AssertionError:  # aiokafka's: the partition was taken away
+                continue
             metrics.STREAM_LAG.labels(self.name, *tp).set(max(0, (newest or 0) - slot.position))
             outcome = slot.task.tick(now) if slot.stored is not None and slot.position >= slot.stored else None
             if outcome is not None and slot.stored is not None:

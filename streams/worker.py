@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import faust
 import structlog
+import uvloop
 
 from schemas import topics
 from schemas.config import Config
@@ -233,6 +234,7 @@ def hold_slot(config: Config, name: str) -> IO[bytes]:
 def run(config: Config, *, slot: int, agents: Sequence[str] = STREAM_AGENTS, clock: Callable[[], int]) -> None:
     """Run a worker until SIGTERM or Ctrl-C; never returns normally on an unexpected fault."""
     lock = hold_slot(config, f"{'-'.join(agents)}-{slot}")
+    uvloop.install()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = Worker(config, slot, agents, clock)

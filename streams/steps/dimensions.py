@@ -101,11 +101,11 @@ class KindWindows:
     def close(self, watermark: int) -> pa.RecordBatch:
         """Give the windows that end by the watermark, and forget them."""
         self.closed_to = max(self.closed_to, watermark)
-        return joined([w.close(self.closed_to, names) for w, names in self._all()])
+        return joined([batch for w, names in self._all() for batch in w.close(self.closed_to, names)])
 
     def show(self, until: int) -> pa.RecordBatch:
         """Give the windows that end by then without closing them."""
-        return joined([w.show(until, names) for w, names in self._all()])
+        return joined([batch for w, names in self._all() for batch in w.show(until, names)])
 
     def _all(self) -> list[tuple[Tumbling, pa.Array]]:
         return [(self._by_source, self._sources.known), *((w, self._names(d)) for d, w in self._groups.items())]

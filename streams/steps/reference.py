@@ -298,6 +298,14 @@ class Registry:
         return self._columns[column].take(pc.index_in(sources, self.ids))
 
 
+NOBODY = Registry()
+
+
+def unregistered() -> Registry:
+    """Give the registry of an installation that has none."""
+    return NOBODY
+
+
 class Registered:
     """One column of the registry as numbers of a table of texts, dense by the number of the source.
 

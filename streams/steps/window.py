@@ -156,12 +156,12 @@ class Tumbling:
         window.grow(subjects)
         return window
 
-    def close(self, watermark: int, names: pa.Array) -> pa.RecordBatch:
+    def close(self, watermark: int, names: pa.Array) -> list[pa.RecordBatch]:
         """Give the rows of every window that ends at or before the watermark, and forget them."""
         due = sorted(start for start in self._open if start + self._size <= watermark)
-        return joined([self._rows(start, self._open.pop(start), names) for start in due])
+        return [self._rows(start, self._open.pop(start), names) for start in due]
 
-    def show(self, until: int, names: pa.Array) -> pa.RecordBatch:
+    def show(self, until: int, names: pa.Array) -> list[pa.RecordBatch]:
         """Give the rows of windows that end by then, but keep them open: later readings may still come.
 
         A window is given once for each state it is in; its later, fuller rows replace these in the database.
@@ -169,7 +169,7 @@ class Tumbling:
         due = sorted(start for start, w in self._open.items() if start + self._size <= until and not w.shown)
         for start in due:
             self._open[start].shown = True
-        return joined([self._rows(start, self._open[start], names) for start in due])
+        return [self._rows(start, self._open[start], names) for start in due]
 
     def _rows(self, start: int, window: Open, names: pa.Array) -> pa.RecordBatch:
         metric, subject = np.nonzero(window.count)
