@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help venv demo test check stack-test browser bench generate format lock clean
+.PHONY: help venv demo test check stack-test browser bench chaos generate format lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ browser: venv ## the dashboard's own tests, then the whole demo in Chromium
 bench: venv ## all benchmarks, or ONLY=name; SECONDS=n each; writes build/bench.json
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(filter command% environment%,$(origin SECONDS)),--seconds $(SECONDS))
 
+chaos: venv ## every part struck under load, then compared with a run without faults; SEED=n FAULTS=n; writes build/chaos.json
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
+
 generate: venv ## every generated file anew
 	@$(BIN)/cityops generate
 
@@ -53,7 +56,7 @@ format: venv ## format and mend what can be mended
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 lock: ## resolve constraints.txt anew (needs uv)
-	@uv pip compile pyproject.toml --extra embedded --extra dev --generate-hashes --no-header --no-annotate \
+	@uv pip compile pyproject.toml --extra embedded --extra opcua --extra dev --generate-hashes --no-header --no-annotate \
 	  --no-emit-package geopandas --no-emit-package pyogrio --no-emit-package pyproj --no-emit-package pandas \
 	  --python-version 3.11 -q -o constraints.txt
 
