@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cityops import layers, logs, settings
+from cityops import layers, logs, rejects, settings
 from cityops.connector_kit import commands as connector_kit
 from schemas.config import Config
 from schemas.errors import Fatal, Retry
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(layers.app, name="layers")
 app.add_typer(connector_kit.app, name="connector")
+app.add_typer(rejects.app, name="rejects")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="配置文件 (TOML) / Settings file.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="数据目录 / Data folder (default: CITYOPS_DATA, .cityops).")]

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import page
-from gateway.api import alerts, catalog, health, operations, readings, session, users
+from gateway.api import alerts, catalog, health, layers, operations, readings, session, users
 from gateway.api.shapes import SCHEMAS, json_answer
 from gateway.doorman import Doorman
 from gateway.live import socket
@@ -62,7 +62,7 @@ def create_app(parts: Parts) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
-    for module in (session, users, alerts, readings, operations, catalog):
+    for module in (session, users, alerts, readings, operations, catalog, layers):
         app.include_router(module.router)
     app.include_router(document)
     app.include_router(health.router)

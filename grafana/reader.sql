@@ -97,7 +97,10 @@ REVOKE ALL ON cityops.meter_reading FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "flag", "medium", "register", "energy", "reverse_energy", "volume", "settlement_volume", "settlement_energy", "power", "flow", "voltage", "current", "frequency", "supply_temperature", "return_temperature", "hours", "valve", "battery_low", "state", "quality", "zone") ON cityops.meter_reading TO cityops_reader;
 
 REVOKE ALL ON cityops.windows FROM cityops_reader;
-GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "kind", "metric", "size", "dimension", "part", "count", "mean", "low", "high", "last", "p50", "p95", "sketch", "quality", "zone") ON cityops.windows TO cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "kind", "metric", "size", "dimension", "part", "count", "total", "mean", "low", "high", "last", "last_at", "p50", "p95", "sketch", "quality", "zone") ON cityops.windows TO cityops_reader;
+
+REVOKE ALL ON cityops.whole_windows FROM cityops_reader;
+GRANT SELECT ("kind", "metric", "size", "dimension", "source", "ts", "count", "mean", "low", "high", "last", "corrected") ON cityops.whole_windows TO cityops_reader;
 
 REVOKE ALL ON cityops.alerts FROM cityops_reader;
 GRANT SELECT ("id", "status", "rule", "category", "severity", "kind", "source", "zone", "started", "last", "opened_at", "cleared", "resolved_at", "count", "reopened", "value", "limit", "unit", "detected_late", "acked_at", "cause") ON cityops.alerts TO cityops_reader;

@@ -297,6 +297,12 @@ def as_zones(features: Iterable[Feature]) -> tuple[Zone, ...]:
     return tuple(sorted(found, key=lambda z: z.code))
 
 
+async def zones_in_use(pool: Pool, default: Sequence[Zone]) -> tuple[Zone, ...]:
+    """Give the zones of the layer in use, or the default ones where none is."""
+    version = (await active(pool)).get("zones")
+    return as_zones(unpack("zones", await fetch(pool, "zones", version))) if version else tuple(default)
+
+
 def as_features(zones: Iterable[Zone]) -> list[Feature]:
     """Give zones as features of the layer ``zones``."""
     return [Feature(str(z.code), Attributes(zh=z.zh, en=z.en), z.geometry) for z in zones]

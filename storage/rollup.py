@@ -69,7 +69,7 @@ async def _add_up(connection: Connection, kind: str, dimension: str, size: int, 
         if made_of == size:
             period = start - start % (longer * 1_000_000)
             await connection.execute(
-                "INSERT INTO due_windows (kind, dimension, size, ts) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+                "INSERT INTO due_windows (kind, dimension, size, ts) VALUES ($1, $2, $3, $4)" + windows.DUE_AGAIN,
                 kind, dimension, longer, period,
             )  # fmt: skip
 

@@ -21,6 +21,8 @@ LONGER: dict[str, dict[int, int]] = {"source": {900: 60, 3600: 900}}
 """By dimension, the lengths that are added up, and the length each is added up from; groups as ``GROUP_LONGER``."""
 GROUP_LONGER = {60: 10, 900: 60, 3600: 900}
 KEY = KEYS["window"]
+DUE_AGAIN = " ON CONFLICT (kind, dimension, size, ts) DO UPDATE SET ts = excluded.ts"
+"""Locks a period that is due already until these windows are committed: else it is added up without them, and forgotten."""
 Row = dict[str, Any]
 
 
@@ -133,6 +135,6 @@ async def _make_due(connection: Connection, batch: pa.RecordBatch) -> None:
     ordered = sorted(due)
     await connection.execute(
         "INSERT INTO due_windows (kind, dimension, size, ts)"
-        " SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[]) ON CONFLICT DO NOTHING",
+        " SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[])" + DUE_AGAIN,
         *([d[i] for d in ordered] for i in range(4)),
     )

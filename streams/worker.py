@@ -30,7 +30,8 @@ from streams.agents.store import StoreTask
 from streams.agents.watch import WatchTask
 from streams.app import Agent, fatal, make_app, make_producer
 from streams.attempts import Attempts
-from streams.steps.places import ZoneGrid
+from streams.layers import Layers
+from streams.steps.reference import Registry
 from streams.task import Task
 
 log = structlog.get_logger()
@@ -42,6 +43,7 @@ STUCK = 71
 """Exit status of the watchdog."""
 STUCK_S = 60.0
 MAINTENANCE_S = 3600.0
+LAYERS_S = 1.0
 ROLLUP_S = 5.0
 LOOP_LATE_S = 10.0
 START_LATE_S = 120.0
@@ -66,7 +68,7 @@ class Worker:
         self._config = config
         self._clock = clock
         self._rules = rules_of(config)
-        self._zones = ZoneGrid(zones.load(config.stream.boundaries))
+        self._layers = Layers(zones.load(config.stream.boundaries))
         self._books: dict[int, Book] = {}
         self._slot = slot
         self._parts: tuple[Any, Any] | None = None
@@ -81,6 +83,7 @@ class Worker:
             agent.attach(self.app, self.parts)
         self.app.timer(1.0)(self._tick)
         self.app.timer(0.5)(self._heartbeat)
+        self.app.timer(LAYERS_S)(self._refresh)
         if store and slot == 0:
             self.app.timer(MAINTENANCE_S)(self._maintain)
             self.app.timer(ROLLUP_S)(self._roll_up)
@@ -95,7 +98,7 @@ class Worker:
             return self._made(name, [topics.FINDINGS, topics.ALERT_COMMANDS], self._alerts, within, self._open_books)
         if name == "store":
             named = [topics.clean(d) for d in domains] + [topics.WINDOWS, topics.REJECTS, topics.CONNECTOR_STATES]
-            return self._made(name, named, StoreTask, max(within, 0.5))
+            return self._made(name, named, self._store, max(within, 0.5))
         msg = f"unknown agent {name!r}; known: {', '.join((*STREAM_AGENTS, 'store'))}"
         raise Fatal(msg)
 
@@ -112,10 +115,16 @@ class Worker:
         return Agent(name, named, make_task, within_s=within_s, batch=batch, attempts=attempts, prepare=prepare)
 
     def _clean(self, topic: str, partition: int) -> Task:
-        return CleanTask(topic, partition, self._zones, self._config.stream)
+        return CleanTask(topic, partition, self._layers.present, self._config.stream)
 
     def _watch(self, topic: str, partition: int) -> Task:
-        return WatchTask(topic, partition, self._rules, self._config.stream)
+        return WatchTask(topic, partition, self._rules, self._config.stream, self._registry)
+
+    def _store(self, topic: str, partition: int) -> Task:
+        return StoreTask(topic, partition, self._registry)
+
+    def _registry(self) -> Registry:
+        return self._layers.present().registry
 
     def _alerts(self, topic: str, partition: int) -> Task:
         return AlertsTask(topic, partition, self._books[partition])
@@ -131,6 +140,7 @@ class Worker:
         async with self._opening:
             if self._parts is None:
                 pool = await _wait_for_pool(self._config)
+                await self._layers.refresh(pool)
                 if any(a.name == "watch" for a in self.agents):
                     await alerts_store.save_rules(pool, list(self._rules.values()))
                 self._parts = pool, await make_producer(self._config.kafka.bootstrap)
@@ -139,6 +149,11 @@ class Worker:
     async def _tick(self, *_: Any) -> None:
         for agent in self.agents:
             await agent.pass_time(self._clock())
+
+    async def _refresh(self, *_: Any) -> None:
+        """Take up reference layers put to use since last asked."""
+        pool, _producer = await self.parts()
+        await self._layers.refresh(pool)
 
     async def _maintain(self, *_: Any) -> None:
         """Drop what is past its retention and index closed chunks; a fault that passes is left to the next time."""

@@ -22,7 +22,7 @@ from schemas.derive import fields
 from schemas.errors import REASONS, Fatal
 from schemas.kinds import all_kinds
 from schemas.messages import LAYERS, VALUE
-from storage import queries, zones
+from storage import layers, queries, zones
 
 router = APIRouter(prefix="/api", tags=["catalogue"])
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ async def catalog(request: Request, _: Viewer) -> Response:
     """Give the names, units and bounds of everything the page shows."""
     parts = parts_of(request)
     rules = await queries.rules(parts.pool)
-    places = zones.load(parts.config.stream.boundaries)
+    places = await layers.zones_in_use(parts.pool, zones.load(parts.config.stream.boundaries))
     return json_answer(
         {
             "kinds": kinds(),
@@ -90,9 +90,11 @@ def connectors() -> dict[str, Any]:
 
 @router.get("/boundaries.geojson")
 async def boundaries(request: Request, _: Viewer) -> Response:
-    """Give the outlines of the counties, WGS-84."""
-    collection = zones.geojson(zones.load(parts_of(request).config.stream.boundaries))
-    return Response(msgspec.json.encode(collection), headers={"Cache-Control": "private, max-age=3600"}, media_type=GEOJSON)
+    """Give the outlines of the zones in use, WGS-84."""
+    parts = parts_of(request)
+    found = await layers.zones_in_use(parts.pool, zones.load(parts.config.stream.boundaries))
+    collection = zones.geojson(found)
+    return Response(msgspec.json.encode(collection), headers={"Cache-Control": "private, max-age=60"}, media_type=GEOJSON)
 
 
 @router.get("/roads.geojson")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -26,7 +26,7 @@ from storage.checkpoints import Checkpoint
 from streams.aside import POISON, header_of, rejected, without_rows
 from streams.steps.dedupe import Dedupe
 from streams.steps.enrich import Lateness, judged, with_judgement
-from streams.steps.places import ZoneGrid
+from streams.steps.reference import Reference
 from streams.steps.sources import Columns
 from streams.steps.validate import Refusal, check
 from streams.task import Marks, Outcome, Output, Record
@@ -44,10 +44,10 @@ class Raw:
 class CleanTask:
     """Checks, deduplicates and enriches the frames of one raw partition."""
 
-    def __init__(self, topic: str, partition: int, zones: ZoneGrid, settings: StreamConfig) -> None:
+    def __init__(self, topic: str, partition: int, reference: Callable[[], Reference], settings: StreamConfig) -> None:
         self._out = topics.clean(topic.removeprefix("raw-"))
         self._partition = partition
-        self._zones = zones
+        self._reference = reference
         self._settings = settings
         self._marks = Marks()
         self._dedupe: dict[str, Dedupe] = {}
@@ -117,7 +117,7 @@ class CleanTask:
         late, watermarks = np.ones(len(rows), np.bool_), np.full(len(raws), lateness.watermark)
         if lane == "live":
             late, watermarks = lateness.late(rows, frame_of, len(raws), fresh)
-        parts = _cut(with_judgement(rows.table, *judged(rows, self._zones, late)), kind, sizes, fresh)
+        parts = _cut(with_judgement(rows.table, *judged(rows, self._reference().zones, late)), kind, sizes, fresh)
         refused: dict[int, list[Refusal]] = defaultdict(list)
         for refusal in refusals:
             refused[int(frame_of[refusal.row])].append(refusal)

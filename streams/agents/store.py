@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from storage.writer import Batch, Written, store
 from streams.aside import POISON, reject_row
 from streams.aside import header_of as frame_header
 from streams.steps.dimensions import END_OF_TIME, corrections
+from streams.steps.reference import Registry, unregistered
 from streams.task import Marks, Outcome, Record
 
 log = structlog.get_logger()
@@ -34,9 +35,10 @@ _STATE = msgspec.json.Decoder(ConnectorState)
 class StoreTask:
     """Gathers the frames of one partition into one write per batch."""
 
-    def __init__(self, topic: str, partition: int) -> None:
+    def __init__(self, topic: str, partition: int, registry: Callable[[], Registry] = unregistered) -> None:
         self._topic = topic
         self._partition = partition
+        self._registry = registry
         self._marks = Marks()
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -88,7 +90,7 @@ class StoreTask:
         closed_to = _watermarks(frames)
 
         def correct(kind: str, late: pa.RecordBatch, numbers: NDArray[np.int64]) -> pa.RecordBatch:
-            return corrections(kind, late, closed_to[kind][numbers], self._partition)
+            return corrections(kind, late, closed_to[kind][numbers], self._partition, self._registry)
 
         for (kind, lane), found in frames.items():
             batches.append((kind, lane, _joined(kind, found)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ from storage.checkpoints import Checkpoint
 from streams.aside import POISON, header_of, rejected
 from streams.steps.dimensions import SOURCE_US, KindWindows
 from streams.steps.evaluate import Evaluator
+from streams.steps.reference import Registry, unregistered
 from streams.steps.sources import Codes, Columns, Mask, SourceTable
 from streams.task import Marks, Outcome, Output, Record
 
@@ -54,9 +55,11 @@ class Batch:
 class KindState:
     """Windows and rules of one kind in one partition."""
 
-    def __init__(self, kind: str, rules: Mapping[str, Rule], lateness_s: float, partition: int) -> None:
+    def __init__(
+        self, kind: str, rules: Mapping[str, Rule], lateness_s: float, partition: int, registry: Callable[[], Registry]
+    ) -> None:
         self.sources = SourceTable()
-        self.windows = KindWindows(kind, self.sources, partition)
+        self.windows = KindWindows(kind, self.sources, partition, registry)
         self.lateness = int(lateness_s * 1e6)
         self.evaluators: dict[Lane, Evaluator] = {
             "live": Evaluator(kind, rules.values(), self.sources),
@@ -96,11 +99,19 @@ class KindState:
 class WatchTask:
     """Windows and rules over the frames of one clean partition."""
 
-    def __init__(self, topic: str, partition: int, rules: Mapping[str, Rule], settings: StreamConfig) -> None:
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        rules: Mapping[str, Rule],
+        settings: StreamConfig,
+        registry: Callable[[], Registry] = unregistered,
+    ) -> None:
         self._topic = topic
         self._partition = partition
         self._rules = rules
         self._settings = settings
+        self._registry = registry
         self._marks = Marks()
         self._again = Marks()
         self._kinds: dict[str, KindState] = {}
@@ -217,7 +228,7 @@ class WatchTask:
         state = self._kinds.get(kind)
         if state is None:
             allowed = self._settings.lateness_s.get(kind, kind_by_name(kind).lateness_s)
-            state = self._kinds[kind] = KindState(kind, self._rules, allowed, self._partition)
+            state = self._kinds[kind] = KindState(kind, self._rules, allowed, self._partition, self._registry)
         return state
 
 

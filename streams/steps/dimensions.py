@@ -6,6 +6,8 @@ has to read more of the log than the windows' lateness.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from schemas.derive import fields
 from schemas.kinds import kind as kind_by_name
 from schemas.kinds.derived import LATE_PART
+from streams.steps.reference import Registered, Registry, unregistered
 from streams.steps.sources import Codes, Columns, Mask, SourceTable
 from streams.steps.window import Tumbling, joined, prepared
 
@@ -44,24 +47,50 @@ class ZoneNumbers:
         return numbers
 
 
+class Named:
+    """A dimension that rows name by a text of their own or, where they have none, that the registry has of their source."""
+
+    def __init__(self, dimension: str, column: str | None) -> None:
+        self._dimension = dimension
+        self._column = column
+        self.known = SourceTable()
+        self._registered = Registered(dimension, self.known)
+
+    def codes(self, rows: Columns, codes: Codes, sources: SourceTable, registry: Registry) -> Codes | None:
+        """Give the number of each row's group, -1 for none; nothing where no row can have one."""
+        own = rows.codes(self._column, self.known) if self._column is not None and rows.has(self._column) else None
+        if not registry.has(self._dimension) or (own is not None and own.min(initial=0) >= 0):
+            return own
+        registered = self._registered.codes(registry, sources)[codes]
+        return registered if own is None else np.where(own >= 0, own, registered)
+
+
 class KindWindows:
     """All open windows of one kind in one partition, by source and by group.
 
-    ``late`` ones take only readings whose window had closed, to be added to it as a further part.
+    ``late`` ones take only readings whose window had closed, to be added to it as a further part. ``registry``
+    gives what is registered of sources at present; a group that a row names itself goes before it.
     """
 
-    def __init__(self, kind: str, sources: SourceTable, partition: int, *, late: bool = False) -> None:
+    def __init__(
+        self,
+        kind: str,
+        sources: SourceTable,
+        partition: int,
+        registry: Callable[[], Registry] = unregistered,
+        *,
+        late: bool = False,
+    ) -> None:
         self._late = late
         self._kind = kind
         self._metrics = kind_by_name(kind).metrics
         self._sources = sources
+        self._registry = registry
         own = {f.name for f in fields(kind)}
         self._zones = ZoneNumbers()
         self._texts = {
-            dimension: (name, SourceTable())
+            dimension: Named(dimension, next((n for n in names if n in own), None))
             for dimension, names in (("line", ("line",)), ("operator", OPERATOR_FIELDS))
-            for name in [next((n for n in names if n in own), None)]
-            if name is not None
         }
         part = LATE_PART if late else 0
         self._by_source = Tumbling(kind, self._metrics, SOURCE_S, "source", part)
@@ -89,8 +118,9 @@ class KindWindows:
         values = [prepared(self._kind, m, rows) if rows.has(m) else None for m in self._metrics]
         self._by_source.add(codes, len(self._sources), ts, values, counted, seen_at)
         for dimension, window in self._groups.items():
-            numbers, groups = self._numbers(dimension, rows)
-            window.add(numbers, groups, ts, values, grouped & (numbers >= 0), seen_at)
+            numbers = self._numbers(dimension, rows, codes)
+            if numbers is not None:
+                window.add(numbers, len(self._names(dimension)), ts, values, grouped & (numbers >= 0), seen_at)
         return counted
 
     def _is_due(self, ts: NDArray[np.int64], size: int, watermark: NDArray[np.int64]) -> Mask:
@@ -111,20 +141,25 @@ class KindWindows:
         return [(self._by_source, self._sources.known), *((w, self._names(d)) for d, w in self._groups.items())]
 
     def _names(self, dimension: str) -> pa.Array:
-        return pa.array(self._zones.names, pa.string()) if dimension == "zone" else self._texts[dimension][1].known
+        return pa.array(self._zones.names, pa.string()) if dimension == "zone" else self._texts[dimension].known.known
 
-    def _numbers(self, dimension: str, rows: Columns) -> tuple[Codes, int]:
-        """Give the number of each row's group, -1 for none, and how many groups there are."""
+    def _numbers(self, dimension: str, rows: Columns, codes: Codes) -> Codes | None:
+        """Give the number of each row's group, -1 for none; nothing where no row can have one."""
         if dimension == "zone":
-            return self._zones.codes(rows.integers("zone")), len(self._zones.names)
-        name, known = self._texts[dimension]
-        return rows.codes(name, known), len(known)
+            return self._zones.codes(rows.integers("zone"))
+        return self._texts[dimension].codes(rows, codes, self._sources, self._registry())
 
 
-def corrections(kind: str, late: pa.RecordBatch, closed_to: NDArray[np.int64], partition: int) -> pa.RecordBatch:
+def corrections(
+    kind: str,
+    late: pa.RecordBatch,
+    closed_to: NDArray[np.int64],
+    partition: int,
+    registry: Callable[[], Registry] = unregistered,
+) -> pa.RecordBatch:
     """Give what late rows add to windows that had closed before their frames, ``closed_to`` being the frames' watermarks."""
     rows, sources = Columns(late), SourceTable()
-    windows = KindWindows(kind, sources, partition, late=True)
+    windows = KindWindows(kind, sources, partition, registry, late=True)
     use = rows.integers("period") == 0 if rows.has("period") else np.ones(len(rows), np.bool_)
     windows.add(rows, rows.codes("source", sources), use, closed_to)
     return windows.close(END_OF_TIME)

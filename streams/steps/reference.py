@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Self
 
 import msgspec
@@ -279,14 +278,13 @@ class Registry:
     def __init__(self, features: Sequence[Feature] = ()) -> None:
         self.features = tuple(features)
         self.ids = pa.array([f.id for f in features], pa.string())
+        self._columns = {
+            n: pa.array([getattr(f.attributes, n) or None for f in features], pa.string())
+            for n in ("operator", "line", "department", "name")
+        }
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @cached_property
-    def _columns(self) -> dict[str, pa.Array]:
-        names = ("operator", "line", "department", "name")
-        return {n: pa.array([getattr(f.attributes, n) or None for f in self.features], pa.string()) for n in names}
 
     def has(self, column: str) -> bool:
         """Tell whether any source has a value in a column: operator, line, department or name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.stack
 
 QUERIES = grafana.queries(grafana.dashboards(REPO / "grafana/dashboards"))
 PERIODS = (0, 3600)
+DIMENSIONS = ("source", "zone", "line", "operator")
 CLOSED = {"users", "sessions", "login_failures", "gateway_keys", "audit", "settings", "reject"}
 Connection = psycopg.Connection[Any]
 
@@ -60,6 +62,9 @@ def fill(connection: Connection, at: datetime) -> None:
             insert(connection, table_of(kind), {k: v for k, v in row.items() if k in {f.name for f in fields(kind, "clean")}})
         domain = kind_by_name(kind).domain
         insert(connection, "sources", {"kind": kind, "source": f"{domain}-1", "ts": at, "seen_at": at})
+        for metric, dimension, size in itertools.product(kind_by_name(kind).metrics, DIMENSIONS, (900, 3600)):
+            window = {f.name: value(f, at, 0) for f in fields("window", "clean")} | {"kind": kind, "metric": metric}
+            insert(connection, "windows", window | {"dimension": dimension, "size": size})
         alert = {"id": kind, "version": 1, "status": "open", "rule": "r", "rule_version": 1, "category": "city", "kind": kind}
         alert |= {"severity": "major", "source": "x", "started": at, "last": at, "opened_at": at, "count": 1, "reopened": 0}
         insert(connection, "alerts", alert | {"unit": "", "detected_late": False, "evidence": "{}"})

@@ -182,6 +182,8 @@ async def test_the_map_gets_the_layer_in_use(city: City) -> None:
     await put(city.pool, Feature("bus-1", SourceAttributes(operator="市公交", values={"phone": "139"})), layer="sources")
     answer = await viewer.get("/api/layers/zones.geojson")
     assert [f["properties"] for f in answer.json()["features"]] == [{"code": 999001, "zh": "园区"}]
+    assert (await viewer.get("/api/catalog")).json()["zones"] == [{"code": 999001, "zh": "园区", "en": "园区"}]
+    assert [f["properties"]["code"] for f in (await viewer.get("/api/boundaries.geojson")).json()["features"]] == [999001]
     again = await viewer.get("/api/layers/zones.geojson", headers={"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     await put(city.pool, park("999002"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,15 +24,19 @@ from schemas.errors import Fatal
 from tests.conftest import REAL_PARTS
 from tests.unit.host.fakes import Bench, free_port, until
 
-if find_spec("asyncua") is None:
+if find_spec("asyncua") is None and os.environ.get("REQUIRE_STACK") != "1":
     pytest.skip("no peer: the package asyncua is not installed; install cityops[opcua]", allow_module_level=True)
 
-from asyncua import Server, ua
+from asyncua import ua as untyped
 from asyncua.crypto import cert_gen
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.server import Server
 from asyncua.server.user_managers import UserManager
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+ua: Any = untyped
 OPCUA = load("opcua")
 SPACE = "urn:cityops:test"
 PRESSURE, RUN, FAULT = (f"nsu={SPACE};s={name}" for name in ("Pump1.Pressure", "Pump1.Run", "Lamp7.Fault"))
@@ -51,8 +56,6 @@ class Known(UserManager):
     """Knows one user."""
 
     def get_user(self, iserver: Any, username: Any = None, password: Any = None, certificate: Any = None) -> Any:
-        from asyncua.crypto.permission_rules import User, UserRole
-
         return User(role=UserRole.User) if (username, password) == ("connect", "wěi-密码") else None
 
 
@@ -91,7 +94,7 @@ def credentials(folder: Path, uri: str, name: str) -> tuple[Path, Path]:
     certificate, key = folder / f"{name}.der", folder / f"{name}.pem"
     private = cert_gen.generate_private_key()
     names = [x509.UniformResourceIdentifier(uri), x509.DNSName(socket.gethostname())]
-    usage = [x509.ExtendedKeyUsageOID.CLIENT_AUTH, x509.ExtendedKeyUsageOID.SERVER_AUTH]
+    usage = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     made = cert_gen.generate_self_signed_app_certificate(private, name, {"organizationName": "test"}, names, usage)
     certificate.write_bytes(made.public_bytes(Encoding.DER))
     key.write_bytes(cert_gen.dump_private_key_as_pem(private))

@@ -23,11 +23,11 @@ from storage.checkpoints import Checkpoint
 from streams.agents.clean import CleanTask
 from streams.agents.watch import WatchTask
 from streams.steps.lifecycle import apply_finding
-from streams.steps.places import ZoneGrid
+from streams.steps.reference import Reference
 from streams.task import Outcome, Record
 
 S = 1_000_000
-ZONES = ZoneGrid(zones.load())
+REFERENCE = Reference.plain(zones.load())
 RULES = load(sorted(Path(__file__).parents[2].joinpath("streams", "rules").glob("*.toml")))
 
 
@@ -46,10 +46,12 @@ class City:
     windows: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[dict[str, Any]] = field(default_factory=list)
     cleaned: list[tuple[Header, Any]] = field(default_factory=list)
+    reference: Reference = REFERENCE
+    """What zones, sources and so on are; may be replaced at any time, as in a worker."""
 
     def __post_init__(self) -> None:
-        self.clean = CleanTask(f"raw-{self.domain}", 0, ZONES, Stream())
-        self.watch = WatchTask(f"clean-{self.domain}", 0, RULES, Stream())
+        self.clean = CleanTask(f"raw-{self.domain}", 0, lambda: self.reference, Stream())
+        self.watch = WatchTask(f"clean-{self.domain}", 0, RULES, Stream(), lambda: self.reference.registry)
         self._seq = 0
         self._offset = 0
         self.log: list[Record] = []

@@ -38,9 +38,15 @@ def test_a_hazmat_reading_hides_cargo_plate_and_place() -> None:
     }
 
 
-def test_a_station_is_not_somebodys_track() -> None:
-    row = {"lon": 112.85399, "lat": 35.50101, "bikes": 3}
-    assert mask_row("bike_station", row) == row
+@pytest.mark.parametrize("kind", ["bike_station", "bike_vehicle", "water_node", "streetlight", "traffic_link"])
+def test_a_station_is_not_somebodys_track(kind: str) -> None:
+    row = {"lon": 112.85399, "lat": 35.50101}
+    assert mask_row(kind, row) == row
+
+
+@pytest.mark.parametrize("kind", ["ride_hailing_position", "ev_battery", "taxi_trip", "ride_hailing_order", "bike_event"])
+def test_whatever_tells_where_a_vehicle_was_is_coarse(kind: str) -> None:
+    assert mask_row(kind, {"lon": 112.85399, "lat": 35.50101}) == {"lon": 112.853, "lat": 35.501}
 
 
 @pytest.mark.parametrize("kind", sorted(all_kinds()))

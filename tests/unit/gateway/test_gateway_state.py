@@ -116,6 +116,29 @@ def test_states_of_taxis_stations_and_alerts() -> None:
     assert shown(state, TAXI)["t1"]["state"] == BUSY
 
 
+def test_a_ride_hailing_vehicle_that_carries_is_busy() -> None:
+    state, layer = LiveState(), LAYERS.index("ride_hailing_position")
+    said = {"r1": "carrying", "r2": "empty", "r3": None}
+    rows = [{"source": s, "lon": 112.8, "lat": 35.5, "business": business} for s, business in said.items()]
+    state.apply("ride_hailing_position", batch("ride_hailing_position", *rows))
+    assert {s: found["state"] for s, found in shown(state, layer).items()} == {"r1": BUSY, "r2": NORMAL, "r3": NORMAL}
+
+
+def test_a_node_that_tells_its_fields_one_by_one_keeps_the_value_shown() -> None:
+    state, layer = LiveState(), LAYERS.index("water_node")
+    place = {"source": "w1", "lon": 112.8, "lat": 35.5}
+    state.apply("water_node", batch("water_node", place | {"flow": 0.1}))
+    assert (shown(state, layer)["w1"]["value"], shown(state, layer)["w1"]["state"]) == (NO_U16, NORMAL)
+    told = [place | {"ts": NOW + SECOND, "pressure": 350_000.0}, place | {"ts": NOW + 2 * SECOND, "flow": 0.2}]
+    state.apply("water_node", batch("water_node", *told))
+    assert shown(state, layer)["w1"]["value"] == 350
+    state.apply("water_node", batch("water_node", place | {"ts": NOW + 3 * SECOND, "flow": 0.3}))
+    state.apply("water_node", batch("water_node", place | {"ts": NOW + SECOND, "pressure": 100_000.0}))
+    assert shown(state, layer)["w1"]["value"] == 350, "an older value replaces nothing"
+    state.apply("water_node", batch("water_node", place | {"ts": NOW + 3 * SECOND, "pressure": 360_000.0}))
+    assert shown(state, layer)["w1"]["value"] == 360, "one of the same moment does"
+
+
 def test_a_silent_source_leaves_and_its_slot_is_given_out_again_under_a_new_name() -> None:
     state, cache, view, page = LiveState(), Cache(), View(coarse=False), Page()
     view.look([BUS], None)

@@ -16,7 +16,7 @@ from storage.checkpoints import Checkpoint
 from streams.agents.clean import CleanTask
 from streams.agents.watch import WatchTask
 from streams.task import Outcome, Record, Task
-from tests.scenarios.timeline import RULES, ZONES, City, drive, local
+from tests.scenarios.timeline import REFERENCE, RULES, City, drive, local
 
 START = local("2026-11-23 08:00:00")
 
@@ -130,7 +130,7 @@ def clean_frames(log: list[Record], cuts: list[int], deaths: set[int]) -> list[t
     checkpoint = Checkpoint()
 
     def fresh() -> Task:
-        task = CleanTask("raw-transport", 0, ZONES, Stream())
+        task = CleanTask("raw-transport", 0, lambda: REFERENCE, Stream())
         task.restore(checkpoint)
         return task
 
