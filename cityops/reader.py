@@ -10,6 +10,7 @@ NAME = "cityops_reader"
 READABLE = {Grade.PUBLIC, Grade.INTERNAL}
 OWN: dict[str, tuple[str, ...]] = {
     "windows": tuple(f.name for f in fields("window", "clean")),
+    "whole_windows": ("kind", "metric", "size", "dimension", "source", "ts", "count", "mean", "low", "high", "last", "corrected"),
     "alerts": (
         *("id", "status", "rule", "category", "severity", "kind", "source", "zone", "started", "last", "opened_at", "cleared"),
         *("resolved_at", "count", "reopened", "value", "limit", "unit", "detected_late", "acked_at", "cause"),

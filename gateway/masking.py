@@ -11,19 +11,19 @@ import msgspec
 from schemas import kinds
 from schemas.derive import fields
 from schemas.events import Alert, AlertEvent
-from schemas.kinds.transport import VehiclePosition
 from schemas.reading import Grade
 
 GRID_E6: Final = 1000
 """Positions of vehicles are given to viewers on a grid of 0.001 degrees, about 100 m."""
+ENDS_OF_TRIPS: Final = frozenset({"bike_event"})
 PLACES: Final = ("lon", "lat", "raw_lon", "raw_lat")
 
 
 @cache
 def is_tracked(kind: str) -> bool:
-    """Say whether positions of the kind are somebody's track: vehicles yes, fixed stations no."""
+    """Say whether positions of the kind are somebody's track: vehicles and ends of trips yes, fixed stations no."""
     declared = kinds.all_kinds().get(kind)
-    return declared is not None and issubclass(declared, VehiclePosition)
+    return declared is not None and (declared.domain == "transport" or kind in ENDS_OF_TRIPS)
 
 
 def mask_plate(plate: str) -> str:

@@ -27,6 +27,14 @@ LAYERS: Final[tuple[str, ...]] = (
     "dust_station",
     "traffic_detector",
     "bike_vehicle",
+    "ride_hailing_position",
+    "ev_battery",
+    "traffic_link",
+    "streetlight",
+    "water_node",
+    "gas_node",
+    "heat_substation",
+    "power_load",
 )
 """Kind shown by each layer; the layer's number is its index."""
 
@@ -39,6 +47,14 @@ VALUE: Final[dict[str, tuple[str, float, str]]] = {
     "dust_station": ("pm10", 10.0, "µg/m³"),
     "traffic_detector": ("speed", 10.0, "m/s"),
     "bike_vehicle": ("range", 0.1, "m"),
+    "ride_hailing_position": ("speed", 10.0, "m/s"),
+    "ev_battery": ("soc", 10.0, "%"),
+    "traffic_link": ("speed", 10.0, "m/s"),
+    "streetlight": ("dimming", 10.0, "%"),
+    "water_node": ("pressure", 0.001, "Pa"),
+    "gas_node": ("lel", 10.0, "%"),
+    "heat_substation": ("supply_temperature", 10.0, "°C"),
+    "power_load": ("load", 10.0, "%"),
 }
 """What column ``value`` holds in each layer: field, factor it was multiplied by, unit of the field."""
 

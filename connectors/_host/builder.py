@@ -107,6 +107,8 @@ class FrameBuilder:
     def __init__(self, connector: str, run: str, *, partitions: int, frame_rows: int, flush_us: int) -> None:
         self.connector = connector
         self.run = run
+        self.made_by: tuple[str, str] | None = None
+        """Type and version of the connector, told with every reject."""
         self._partitions = partitions
         self._frame_rows = frame_rows
         self._flush_us = flush_us
@@ -136,9 +138,7 @@ class FrameBuilder:
 
     def refuse(self, rejects: Iterable[Reject], source: str, packet: bytes, lane: Lane, seen_at: int, delivery: Delivery) -> None:
         """Take in rejects of one packet as rows of kind ``reject``."""
-        self.add(
-            [reject_row(r, source or self.connector, self.connector, packet, seen_at) for r in rejects], lane, seen_at, delivery
-        )
+        self.add([self._reject(r, source or self.connector, packet, seen_at) for r in rejects], lane, seen_at, delivery)
 
     def due(self, now: int) -> list[Frame]:
         """Give frames that are full, or whose first reading is older than the flush time.
@@ -228,8 +228,15 @@ class FrameBuilder:
 
     def _refused(self, reading: Reading, reason: str, detail: str, seen_at: int) -> RejectRow:
         raw = repr(as_row(reading)).encode("utf-8", "backslashreplace")
-        refused = reject_row(Reject(reason, detail, raw), str(reading.source), self.connector, b"", seen_at)
+        refused = self._reject(Reject(reason, detail, raw), str(reading.source), b"", seen_at)
         return msgspec.structs.replace(refused, refused_kind=kind_of(reading))
+
+    def _reject(self, reject: Reject, source: str, packet: bytes, seen_at: int) -> RejectRow:
+        row = reject_row(reject, source, self.connector, packet, seen_at)
+        if self.made_by is None:
+            return row
+        kind, version = self.made_by
+        return msgspec.structs.replace(row, connector_type=kind, connector_version=version)
 
 
 def reject_row(reject: Reject, source: str, connector: str, packet: bytes, seen_at: int) -> RejectRow:

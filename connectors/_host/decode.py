@@ -17,7 +17,12 @@ from schemas.errors import Fatal, Reject
 
 
 def settings_from_text(manifest: Manifest, given: Mapping[str, str], where: str = "--set") -> Settings:
-    """Give complete settings from ``key=value`` texts.
+    """Give complete settings from ``key=value`` texts; ``Fatal`` names a flaw."""
+    return manifest.resolve(table_from_text(manifest, given, where), where)
+
+
+def table_from_text(manifest: Manifest, given: Mapping[str, str], where: str = "--set") -> dict[str, Any]:
+    """Give the settings that ``key=value`` texts name, and no others.
 
     Lists and tables are JSON, or a table's entries one by one: ``devices.<id>.lon=116.4``; ``Fatal`` names a flaw.
     """
@@ -38,7 +43,7 @@ def settings_from_text(manifest: Manifest, given: Mapping[str, str], where: str 
         for part in path[:-1]:
             inner = inner.setdefault(part, {})
         inner[path[-1]] = _value(text)
-    return manifest.resolve(table, where)
+    return table
 
 
 def decode_packets(

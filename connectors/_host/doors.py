@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from connectors._api.manifest import Settings
 from connectors._api.registry import Connector
 from connectors._host.client import ClientDoor
 from connectors._host.door import Door
+from connectors._host.drop_folder import DropFolder, pages_of
 from connectors._host.files import FileReader
 from connectors._host.http_push import HttpListener
 from connectors._host.intake import Intake
@@ -46,6 +48,8 @@ def make_door(connector: Connector, settings: Settings, options: Options, intake
         kind = TcpDialler
     if isinstance(options, MqttOptions) and options.broker:
         kind = MqttSubscriber
+    if isinstance(options, FileOptions) and Path(options.path).is_dir() and pages_of(connector) is not None:
+        kind = DropFolder
     if kind is None:
         msg = f"no door for {type(options).__name__}"
         raise Fatal(msg)

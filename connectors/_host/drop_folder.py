@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 Pages = Callable[[Settings, BinaryIO, str], Iterator[bytes]]
 """A connector's ``pages(settings, file, name)``: the packets of a file, read piece by piece; ``Reject`` if it is none of its."""
+
+
 AHEAD = 8
 """Pages that may be on their way at once."""
 TOLD = 100

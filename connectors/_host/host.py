@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from connectors._api import registry
+from connectors._api.version import version_of
 from connectors._host.builder import FrameBuilder
 from connectors._host.instance import Instance, Refused
 from connectors._host.intake import Intake
@@ -169,6 +170,7 @@ class Host:
         intake = self._intakes.get(name)
         if intake is None:
             intake = self._intakes[name] = make_intake(self._config, name, self._run_id, self._producer, self._clock)
+        intake.builder.made_by = (connector.type, version_of(connector.path))
         intake.limit(options.max_unconfirmed)
         return Instance(connector, settings, options, intake, self._producer, self._clock)
 

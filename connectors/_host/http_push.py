@@ -148,7 +148,8 @@ class HttpListener(Door):
             except TimeoutError:
                 return _refusal(503, "not stored yet, send again", AGAIN)
         if reply is not None:
-            return web.Response(body=reply.data, content_type=_content_type(reply.data), charset="utf-8")
+            kind = _content_type(reply.data)
+            return web.Response(body=reply.data, status=reply.status, content_type=kind, charset="utf-8")
         if received.rejects and not received.readings:
             reasons = [{"reason": r.reason, "detail": r.detail} for r in received.rejects]
             return web.json_response({"code": 400, "rejects": reasons}, status=400)

@@ -136,6 +136,10 @@ class FileOptions(Options, frozen=True, kw_only=True):
     """A file, or a folder whose files are read in order of name."""
     rescan_s: float = 10.0
     """How often the folder is searched for new files."""
+    settle_s: float = 30.0
+    """A file of a drop folder is taken up when it has not changed for so long, or has a checksum file ``NAME.sha256``."""
+    checksum: Literal["optional", "required"] = "optional"
+    """Whether a file of a drop folder waits for its checksum file."""
 
 
 class ClientOptions(Options, frozen=True, kw_only=True):

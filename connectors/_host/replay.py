@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
-
 from connectors._api import registry
 from connectors._api.registry import Connector
+from connectors._api.session import Received
+from connectors._api.version import version_of
 from connectors._host.builder import TotalKey
 from connectors._host.door import Door
 from connectors._host.files import FileReader, listing, messages, recorded
@@ -24,6 +23,7 @@ from connectors._host.options import FileOptions, HttpPollOptions, TcpOptions, s
 from connectors._host.poll import Fetched, Fetcher, Poller
 from connectors._host.producer import FrameProducer
 from connectors._host.run import POST_S, open_spool
+from connectors._host.shelf import Shelf, last_part
 from connectors._host.tcp import TcpServer
 from schemas import events, topics
 from schemas.config import Config
@@ -34,6 +34,8 @@ from schemas.reading import Lane
 SECOND = 1_000_000
 PAST_US = 3600 * SECOND
 """Readings of a recording older than this are late by nature; younger ones may still page."""
+Parcel = tuple[Received, bytes, str]
+"""What a packet was decoded to, the packet, and where it came from."""
 Progress = Callable[[int, int], None]
 """Called with the packets sent so far and their number in all."""
 
@@ -69,6 +71,49 @@ async def replay(
     each packet takes its session's, and readings from more than an hour ago the late one.
     """
     loaded = registry.load(connector)
+    table = _table(config, connector)
+
+    async def play(intake: Intake) -> int:
+        return await _play(loaded, table, path, intake, clock, speed, progress)
+
+    return await through(config, loaded, play, clock=clock, run_id=run_id, lane=lane, transport=transport)
+
+
+async def resend(
+    config: Config,
+    connector: Connector,
+    parcels: Sequence[Parcel],
+    *,
+    clock: Callable[[], int],
+    progress: Progress,
+    run_id: str,
+    lane: Lane | None = None,
+    transport: Transport | None = None,
+) -> ReplayResult:
+    """Send what packets were decoded to, as ``replay`` sends a recording: the same instance name, lanes and totals."""
+
+    async def play(intake: Intake) -> int:
+        for number, (received, packet, origin) in enumerate(parcels, 1):
+            await intake.room()
+            intake.take(received, packet, clock(), origin)
+            progress(number, len(parcels))
+            await asyncio.sleep(0)
+        return len(parcels)
+
+    return await through(config, connector, play, clock=clock, run_id=run_id, lane=lane, transport=transport)
+
+
+async def through(
+    config: Config,
+    connector: Connector,
+    play: Callable[[Intake], Coroutine[Any, Any, int]],
+    *,
+    clock: Callable[[], int],
+    run_id: str,
+    lane: Lane | None,
+    transport: Transport | None,
+) -> ReplayResult:
+    """Have ``play`` fill the intake of instance ``replay-<connector>``, and return when Kafka has all its frames."""
     spool = open_spool(config, f"{config.connect.spool_dir}-replay")
     kafka = transport or KafkaTransport(config.kafka.bootstrap)
     producer = FrameProducer(kafka, spool, clock=clock)
@@ -76,10 +121,10 @@ async def replay(
         if isinstance(kafka, KafkaTransport):
             await kafka.open()
         producer.start()
-        intake = make_intake(config, f"replay-{connector}", run_id, producer, clock, lane=lane, past_us=PAST_US)
-        play = _play(loaded, _table(config, connector), path, intake, clock, speed, progress)
-        packets = await _unless_broken(producer, _finish(play, intake, producer))
-        await _tell(kafka, loaded, intake, clock)
+        intake = make_intake(config, f"replay-{connector.type}", run_id, producer, clock, lane=lane, past_us=PAST_US)
+        intake.builder.made_by = (connector.type, version_of(connector.path))
+        packets = await _unless_broken(producer, _finish(play(intake), intake, producer))
+        await _tell(kafka, connector, intake, clock)
         return ReplayResult(intake.name, run_id, packets, intake.builder.totals(), intake.rejects)
     finally:
         await producer.close(0.0)
@@ -228,69 +273,6 @@ async def _poll_through(
         await poller.poll(url)
         asked.add(url)
         progress(shelf.served, max(shelf.count, shelf.served))
-
-
-class Shelf:
-    """A loopback server of recorded files: by name where there is a GBFS discovery file, else one after the other."""
-
-    def __init__(self, files: list[Path]) -> None:
-        self._files = files
-        self._by_name = {p.stem: p for p in files} | {p.name: p for p in files}
-        self.named = "gbfs" in self._by_name
-        self.count = len(files)
-        self.served = 0
-        self._given: set[Path] = set()
-
-    @property
-    def origin(self) -> str:
-        """An address on the host that the recorded discovery file names, as if it came from there."""
-        text = self._by_name["gbfs"].read_text(encoding="utf-8", errors="replace") if self.named else ""
-        found = re.search(r"https?://[^/\"]+", text.replace("\\/", "/"))
-        return f"{found[0] if found else 'http://127.0.0.1'}/gbfs.json"
-
-    @property
-    def more(self) -> bool:
-        """Whether a file is left to serve."""
-        return self.named or self.served < self.count
-
-    def left(self, name: str) -> bool:
-        """Whether a document of that name lies here and nobody asked for it."""
-        path = self._by_name.get(name)
-        return path is not None and path not in self._given
-
-    @asynccontextmanager
-    async def serve(self) -> AsyncIterator[str]:
-        """Serve while the context is open; gives the base URL."""
-        app = web.Application()
-        app.router.add_get("/{name:.*}", self._get)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            port = runner.addresses[0][1]
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            await runner.cleanup()
-
-    async def _get(self, request: web.Request) -> web.Response:
-        path = self.pick(request.match_info["name"])
-        if path is None:
-            return web.Response(status=404)
-        self.served += 1
-        self._given.add(path)
-        return web.Response(body=await asyncio.to_thread(path.read_bytes), content_type="application/octet-stream")
-
-    def pick(self, name: str) -> Path | None:
-        """Give the file that answers a request for this name."""
-        if self.named:
-            return self._by_name.get(name or "gbfs") or (self._by_name["gbfs"] if not self.served else None)
-        return self._files[self.served] if self.served < self.count else None
-
-
-def last_part(url: str) -> str:
-    """Give the last part of a URL's path: what names a document of a feed."""
-    return url.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 async def _play_files(

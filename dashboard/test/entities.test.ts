@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { Entities, lonLat, mercator } from '../src/live/entities';
-import { FRAME, NO_U16, STATE } from '../src/live/protocol';
+import { DRAWN, Entities, TRAITS, lonLat, mercator } from '../src/live/entities';
+import { FRAME, LAYERS, NO_U16, STATE } from '../src/live/protocol';
 import { pack, type Row } from './frame';
 
 const BASE = 1_764_000_000_000;
@@ -85,6 +85,20 @@ describe('the store of entities', () => {
     entities.apply(pack(FRAME.SNAPSHOT, BUS, BASE, [{ slot: 1 }]));
     expect(entities.layers[BUS].sources).toEqual([undefined, 'new']);
     expect([...shownPlaces(entities, BUS).keys()]).toEqual([1]);
+  });
+
+  it('draws every layer once, stations below vehicles, buses on top', () => {
+    expect([...DRAWN].sort((a, b) => a - b)).toEqual(LAYERS.map((_, i) => i));
+    const arrows = DRAWN.map((i) => TRAITS[LAYERS[i]].glyph === 'arrow');
+    expect(arrows.slice(arrows.indexOf(true))).not.toContain(false);
+    expect(DRAWN.at(-1)).toBe(BUS);
+  });
+
+  it('fills a node by what its value stands for, not by the number on the wire', () => {
+    const entities = new Entities(BASE);
+    const water = LAYERS.indexOf('water_node');
+    entities.apply(pack(FRAME.SNAPSHOT, water, BASE, [{ slot: 0, value: 300 }, { slot: 1, value: 900 }]));
+    expect([0, 1].map((slot) => entities.layers[water].code[4 * slot + 1])).toEqual([128, 255]);
   });
 
   it('fills a station by its level', () => {

@@ -68,7 +68,17 @@ describe('numbers', () => {
     expect([number(1284), number(0.123), number(58.37), number(null), number(NaN)]).toEqual(['1,284', '0.12', '58.4', '—', '—']);
     expect(measure(10, 'm/s', 'speed')).toBe('36 km/h');
     expect(measure(10, 'm/s', 'wind_speed')).toBe('10 m/s');
-    expect(shownAs('Pa')).toEqual(['hPa', 0.01]);
+    expect(measure(101_300, 'Pa', 'pressure', 'dust_station')).toBe('1,013 hPa');
+    expect(measure(350_000, 'Pa', 'pressure', 'water_node')).toBe('0.35 MPa');
+    expect(measure(2500, 'Pa', 'outlet_pressure', 'gas_node')).toBe('2.5 kPa');
+    expect(measure(0.0125, 'm³/s', 'flow', 'water_node')).toBe('45 m³/h');
+    expect(measure(9e6, 'J', 'energy', 'meter_reading')).toBe('2.5 kWh');
+    expect([measure(4e5, 'W', 'power', 'power_load'), measure(120, 'W', 'power', 'streetlight')]).toEqual(['400 kW', '120 W']);
+    expect(measure(1850, 'fen', 'fare', 'taxi_trip')).toBe('18.5 元');
+    expect(shownAs('°C', 'supply_temperature')).toEqual(['°C', 1]);
+    lang.value = 'en';
+    expect(measure(1850, 'fen')).toBe('18.5 yuan');
+    lang.value = 'zh-CN';
     expect(measure(null, 'm/s')).toBe('—');
     expect([number(3_120_000), number(3_120_000, 0)]).toEqual(['312万', '3,120,000']);
   });

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gateway.masking import is_tracked, mask_plate
@@ -30,8 +31,14 @@ COLUMNS: Final[dict[str, str]] = {
     "alive": "?",  # heard from within the time to live
     "placed": "?",  # has had a valid position
 }
-BUSY_BY: Final = {"taxi_position": "occupied", "bike_vehicle": "is_reserved"}
-"""Field that says the source is in use."""
+BUSY_BY: Final[dict[str, tuple[str, bool | str]]] = {
+    "taxi_position": ("occupied", True),
+    "bike_vehicle": ("is_reserved", True),
+    "ride_hailing_position": ("business", "carrying"),
+}
+"""Field that says the source is in use, and its value then."""
+PIECEMEAL: Final = frozenset({"streetlight", "water_node", "gas_node", "heat_substation", "power_load"})
+"""Kinds whose sources may tell their fields one by one (telecontrol): what a reading leaves out is as it was."""
 TOTAL_BY: Final = {"bike_station": "capacity"}
 LABELS: Final = ("line", "name", "plate")
 """Fields that, where present, tell people which source it is."""
@@ -76,6 +83,8 @@ class Layer:
         names = set(batch.schema.names)
         slots = self._slots(batch.column("source").to_pylist(), version, overlays)
         ts = _integers(batch, "ts")
+        if self.kind in PIECEMEAL:
+            self._recall(batch, slots, ts, version)
         rows = _newest(slots, ts)
         rows = rows[ts[rows] > self["heard"][slots[rows]]]
         if not len(rows):
@@ -92,6 +101,16 @@ class Layer:
         self._show(batch, rows[taken], at[taken], ts, version)
         self._label(batch, rows, at, version)
 
+    def _recall(self, batch: pa.RecordBatch, slots: Slots, ts: Slots, version: int) -> None:
+        """Take the newest value of each source also from a reading beside which a newer one tells something else."""
+        field, factor, _ = VALUE[self.kind]
+        value = _floats(batch, field)
+        told = np.flatnonzero(~np.isnan(value))
+        rows = told[_newest(slots[told], ts[told])]
+        rows = rows[ts[rows] >= self["heard"][slots[rows]]]
+        self["value"][slots[rows]] = _u16(value[rows] * factor)
+        self["changed"][slots[rows]] = version
+
     def _hear(self, at: Slots, ts: Slots, seen_at: Slots, version: int) -> None:
         self["heard"][at] = ts
         self["seen_at"][at] = np.maximum(self["seen_at"][at], seen_at)
@@ -107,15 +126,17 @@ class Layer:
     def _show(self, batch: pa.RecordBatch, rows: Slots, at: Slots, ts: Slots, version: int) -> None:
         field, factor, _ = VALUE[self.kind]
         value = _floats(batch, field)[rows]
+        whole = self.kind not in PIECEMEAL
         with np.errstate(invalid="ignore"):
-            self["value"][at] = _u16(value * factor)
+            if whole:
+                self["value"][at] = _u16(value * factor)
             self["heading_cdeg"][at] = _u16((_floats(batch, "heading")[rows] % 360.0) * 100)
         self["ts"][at] = ts[rows]
         base = np.full(len(rows), NORMAL, np.uint8)
-        if not self.moves:
+        if whole and not self.moves:
             base[np.isnan(value)] = UNKNOWN
         if self.kind in BUSY_BY:
-            base[_floats(batch, BUSY_BY[self.kind])[rows] > 0] = BUSY
+            base[_equals(batch, *BUSY_BY[self.kind])[rows]] = BUSY
         self["base"][at] = base
         if self.kind in TOTAL_BY:
             self["total"][at] = _floats(batch, TOTAL_BY[self.kind])[rows]
@@ -225,6 +246,15 @@ def _floats(batch: pa.RecordBatch, name: str) -> NDArray[np.float64]:
         column = column.cast(pa.int8())
     values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return values
+
+
+def _equals(batch: pa.RecordBatch, name: str, value: bool | str) -> NDArray[np.bool_]:
+    """Say where a column has a value; a column that is absent has it nowhere."""
+    if name not in batch.schema.names:
+        return np.zeros(batch.num_rows, dtype=bool)
+    equal = pc.fill_null(pc.equal(batch.column(name), value), fill_value=False)
+    mask: NDArray[np.bool_] = equal.to_numpy(zero_copy_only=False)
+    return mask
 
 
 def _u16(values: NDArray[np.float64]) -> NDArray[np.uint16]:

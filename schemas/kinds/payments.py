@@ -12,7 +12,6 @@ class BillPayment(Reading, frozen=True, kw_only=True, tag="bill_payment"):
 
     domain: ClassVar[str] = "payments"
     labels: ClassVar[tuple[str, str]] = ("缴费记录", "Bill payment")
-    metrics: ClassVar[tuple[str, ...]] = ("amount",)
     parts: ClassVar[tuple[str, ...]] = ("bill",)
     lateness_s: ClassVar[float] = 2 * 86_400.0
     interval_s: ClassVar[float] = 31 * 86_400.0

@@ -94,6 +94,9 @@ async function bigScreen(page) {
     { timeout: PATIENCE },
   );
   hold('alerts of several rules are listed', true, `${await page.evaluate(distinct, id('alert-row'))} rules`);
+  const layers = await page.locator('.legend-layer span').allTextContents();
+  const named = layers.every((name) => /\p{Script=Han}/u.test(name)) && new Set(layers).size === layers.length;
+  hold('every layer has its own entry with a name for people', named && layers.length >= 5, layers.join(', '));
   hold('the connection is live', (await page.getAttribute(id('connection-state'), 'data-state')) === 'live');
   const cards = await page.locator(id('kpi-card')).count();
   hold('key figures are shown', cards >= 5, `${cards} cards`);

@@ -174,6 +174,7 @@ def test_a_badly_declared_kind_is_found(changed: Json) -> None:
     given = {n: getattr(good, n) for n in ("labels", "__doc__", "interval_s", "lateness_s", "retention_s", "metrics")}
     assert list(kinds.kind_complaints("k", type("K", (), given | {"metrics": ("speed",)}), [field()])) == []
     assert list(kinds.kind_complaints("k", type("K", (), given | {"metrics": ("speed",)} | changed), [field()]))
+    assert list(kinds.kind_complaints("k", type("K", (), given | {"metrics": ("speed",)}), [field(grade="sensitive")]))
 
 
 def test_a_column_that_migrations_make_otherwise_is_found() -> None:

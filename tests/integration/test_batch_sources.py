@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,14 @@ from connectors._api.pseudonym import pseudonym
 from connectors._api.session import Peer
 from connectors._host.client import ClientDoor
 from connectors._host.options import ClientOptions
+from connectors._host.run import run
 from connectors.sql_poll import client
 from connectors.sql_poll.decoder import Session
+from connectors.table_file import encoder
 from schemas.errors import Fatal, Retry
 from schemas.frame import decode
 from schemas.kinds.payments import BillPayment
-from tests.unit.host.fakes import START, Bench, until
+from tests.unit.host.fakes import START, Bench, MemoryKafka, clock, config, until
 
 SQL = registry.load("sql_poll")
 KEY = "city-key"
@@ -161,3 +164,37 @@ async def test_a_lost_connection_is_taken_up_where_it_was(database: str, legacy:
     with pytest.raises(Retry):
         await anext(packets)
     assert [p.bill for p in await first_page(found)] == [f"P{n}" for n in range(7, 14)]
+
+
+def dropped(folder: Path, name: str, first: int, count: int, **fields: Any) -> None:
+    """Drop a workbook with that many payments and its checksum."""
+    row = {"account": "31", "paid_at": START, "utility": "gas", "amount": 100, **fields}
+    body = encoder.xlsx_body([encoder.payment({**row, "bill": f"B{n}"}) for n in range(first, first + count)])
+    (folder / f"{name}.sha256").write_text(f"{hashlib.sha256(body).hexdigest()}  {name}\n")
+    (folder / name).write_bytes(body)
+
+
+async def test_dropped_files_are_taken_up_by_the_whole_host_and_once_over_restarts(tmp_path: Path) -> None:
+    folder = tmp_path / "bills"
+    folder.mkdir()
+    dropped(folder, "a.xlsx", 0, 1200)
+    (folder / "broken.xlsx").write_bytes(b"PK\x03\x04 torn")
+    table = {"type": "table_file", "path": str(folder), "hash_key": KEY, "settle_s": 0.1, "rescan_s": 0.05}
+    kafka = MemoryKafka()
+    for number, name in enumerate(("a.xlsx", "b.xlsx")):
+        stop = asyncio.Event()
+        if number:
+            dropped(folder, name, 1200, 300)
+            (folder / "again.xlsx").write_bytes((folder / "done" / "a.xlsx").read_bytes())
+        serving = asyncio.create_task(run(config(tmp_path, bills=table), stop=stop, clock=clock, transport=kafka))
+        try:
+            await until((folder / "done" / name).is_file)
+            await until((folder / "rejected" / "broken.xlsx.reason.txt").is_file)
+            await until((folder / "done" / ("again.xlsx" if number else name)).is_file)
+        finally:
+            stop.set()
+            await serving
+    headers = [header for log in kafka.log.values() for header in log]
+    assert sum(h.rows for h in headers if h.kind == "bill_payment") == 1500
+    assert sum(h.rows for h in headers if h.kind == "reject") == 1
+    assert not list(folder.glob("*.xlsx"))

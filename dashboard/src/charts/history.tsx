@@ -41,7 +41,7 @@ async function load(w: Wanted): Promise<Series> {
   const step = Math.max(5, Math.ceil((until - w.since) / 1000 / POINTS), Math.ceil(w.interval));
   const { points: heard, unit } = await api.history(w.kind, w.source, w.field, w.since, until, step);
   const points = withGaps(heard.map(([ts, mean]) => [ts, mean] as const), 3000 * Math.max(w.interval, step));
-  const [shown, factor] = shownAs(unit, w.field);
+  const [shown, factor] = shownAs(unit, w.field, w.kind);
   return {
     x: points.map(([ts]) => ts / 1000),
     y: points.map(([, v]) => (v === null ? null : v * factor)),

@@ -73,6 +73,7 @@ export const en: Dictionary = {
   unit_reading: '1/s',
   unit_alert: 'alerts',
   unit_piece: '',
+  yuan: 'yuan',
   map: 'Map',
   mapSummary:
     'Map with {n} objects: {alarm} with an alarm, {warning} with a warning, {stale} not reporting on time. All alerts are in the list beside it.',

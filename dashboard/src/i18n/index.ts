@@ -3,6 +3,7 @@ import { signal } from '@preact/signals';
 
 import type { Lang } from '../live/protocol';
 import { en } from './en';
+import { SHOWN_AS, type Shown } from './units';
 import { zh, type Dictionary, type Key } from './zh';
 
 export type { Key } from './zh';
@@ -52,18 +53,16 @@ export function number(value: number | null | undefined, digits?: number): strin
   return format.format(value);
 }
 
-const SHOWN_AS: Record<string, readonly [unit: string, factor: number]> = { Pa: ['hPa', 0.01] };
-
-/** The unit people use for a field, and the factor to it: speeds on roads in km/h, long ways in km. */
-export function shownAs(unit: string, field = ''): readonly [unit: string, factor: number] {
-  if (unit === 'm/s' && !field.startsWith('wind')) return ['km/h', 3.6];
-  if (unit === 'm' && (field === 'mileage' || field === 'range')) return ['km', 0.001];
-  return SHOWN_AS[unit] ?? [unit, 1];
+/** The unit people use for a field of a kind, and the factor to it; money is named in the page's language. */
+export function shownAs(unit: string, field = '', kind = ''): Shown {
+  const by = SHOWN_AS[unit];
+  const [shown, factor] = by?.[`${kind}.${field}`] ?? by?.[field] ?? by?.[''] ?? [unit, 1];
+  return [shown === 'yuan' ? t('yuan') : shown, factor];
 }
 
 /** A number with its unit. */
-export function measure(value: number | null | undefined, unit: string, field = ''): string {
+export function measure(value: number | null | undefined, unit: string, field = '', kind = ''): string {
   if (value === null || value === undefined) return NONE;
-  const [shown, factor] = shownAs(unit, field);
+  const [shown, factor] = shownAs(unit, field, kind);
   return shown ? `${number(value * factor)} ${shown}` : number(value * factor);
 }

@@ -75,6 +75,7 @@ export const zh = {
   unit_reading: '条/秒',
   unit_alert: '条',
   unit_piece: '个',
+  yuan: '元',
   // map
   map: '地图',
   mapSummary: '地图：显示 {n} 个对象，其中告警 {alarm} 个、预警 {warning} 个、{stale} 个长时间未上报。全部告警见右侧列表。',

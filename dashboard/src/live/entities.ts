@@ -35,7 +35,20 @@ export const TRAITS: Record<LayerKind, LayerTraits> = {
   dust_station: { glyph: 'square', staleS: 240, goneS: 0, full: 300 },
   traffic_detector: { glyph: 'diamond', staleS: 900, goneS: 0, full: 20 },
   bike_vehicle: { glyph: 'dot', staleS: 900, goneS: 3600, full: 0 },
+  ride_hailing_position: VEHICLE,
+  ev_battery: { glyph: 'disc', staleS: 90, goneS: 300, full: 100 },
+  traffic_link: { glyph: 'diamond', staleS: 900, goneS: 0, full: 20 },
+  streetlight: { glyph: 'dot', staleS: 900, goneS: 0, full: 0 },
+  water_node: { glyph: 'disc', staleS: 900, goneS: 0, full: 600_000 },
+  gas_node: { glyph: 'diamond', staleS: 900, goneS: 0, full: 50 },
+  heat_substation: { glyph: 'square', staleS: 900, goneS: 0, full: 120 },
+  power_load: { glyph: 'square', staleS: 900, goneS: 0, full: 100 },
 };
+
+/** Layers in the order they are drawn, stations below vehicles; within each, the first layer lies on top. */
+export const DRAWN: readonly number[] = LAYERS.map((_, i) => i)
+  .reverse()
+  .sort((a, b) => Number(TRAITS[LAYERS[a]].glyph === 'arrow') - Number(TRAITS[LAYERS[b]].glyph === 'arrow'));
 
 export interface LayerSummary {
   /** Shown on the map, fresh or grey. */

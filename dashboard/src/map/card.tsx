@@ -62,7 +62,7 @@ function Card({ kind, source }: { kind: string; source: string }): preact.JSX.El
       <p class="muted">{label(known, kind)} · {t('entitySource')} {source}</p>
       {failure && <p class="problem">{failure}</p>}
       {!failure && !reading && <p class="muted">{t('entityLoading')}</p>}
-      {reading && <Fields reading={reading} fields={known?.fields ?? []} />}
+      {reading && <Fields kind={kind} reading={reading} fields={known?.fields ?? []} />}
       {alerts.length > 0 && (
         <>
           <h3>{t('entityAlerts')}</h3>
@@ -73,7 +73,7 @@ function Card({ kind, source }: { kind: string; source: string }): preact.JSX.El
   );
 }
 
-function Fields({ reading, fields }: { reading: LatestReading; fields: FieldLabel[] }): preact.JSX.Element {
+function Fields({ kind, reading, fields }: { kind: string; reading: LatestReading; fields: FieldLabel[] }): preact.JSX.Element {
   const inner = reading.fields ?? reading.reading ?? reading.values;
   const flat = { ...reading, ...(typeof inner === 'object' ? inner : {}) } as LatestReading;
   const ts = typeof flat.ts === 'number' ? flat.ts / 1000 : null;
@@ -87,17 +87,17 @@ function Fields({ reading, fields }: { reading: LatestReading; fields: FieldLabe
       {shown.map((f) => (
         <div key={f.name}>
           <dt>{label(f)}</dt>
-          <dd>{valueText(flat[f.name], f)}</dd>
+          <dd>{valueText(kind, flat[f.name], f)}</dd>
         </div>
       ))}
     </dl>
   );
 }
 
-function valueText(value: unknown, field: FieldLabel): string {
+function valueText(kind: string, value: unknown, field: FieldLabel): string {
   if (typeof value === 'boolean') return value ? t('yes') : t('no');
   if (field.name === 'lon' || field.name === 'lat') return `${Number(value).toFixed(5)} °`;
   if (field.unit === 'µs' && typeof value === 'number') return stamp(value / 1000);
-  if (typeof value === 'number') return field.unit ? measure(value, field.unit, field.name) : number(value);
+  if (typeof value === 'number') return field.unit ? measure(value, field.unit, field.name, kind) : number(value);
   return String(value);
 }

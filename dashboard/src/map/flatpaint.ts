@@ -1,5 +1,5 @@
 /** The 2D painter, for machines without WebGL: the same scene from the same store. */
-import type { LayerStore } from '../live/entities';
+import { DRAWN, type LayerStore } from '../live/entities';
 import { STATE } from '../live/protocol';
 import { COLOURS, MARK_STATE, glyphSizes, localMatrix, project, type Painter, type Scene, type View } from './scene';
 
@@ -20,7 +20,7 @@ export class FlatPainter implements Painter {
     ctx.setTransform(view.dpr, 0, 0, view.dpr, 0, 0);
     ctx.clearRect(0, 0, view.width, view.height);
     const local = localMatrix(view.matrix);
-    for (let index = scene.layers.length - 1; index >= 0; index--) {
+    for (const index of DRAWN) {
       if (!scene.off.has(index)) this.layer(ctx, local, view, scene.layers[index], scene.shown);
     }
     this.marks(ctx, local, view, scene);

@@ -1,5 +1,5 @@
 /** The WebGL2 painter: its own canvas above the map, so that news of entities never repaints the basemap. */
-import type { LayerStore, LayerTraits } from '../live/entities';
+import { DRAWN, type LayerStore, type LayerTraits } from '../live/entities';
 import type { Severity } from '../live/protocol';
 import { COLOURS, MARK_STATE, glyphSizes, localMatrix, type Mark, type Painter, type Scene, type View } from './scene';
 import { FRAGMENT, VERTEX } from './shaders';
@@ -110,7 +110,7 @@ export class GlPainter implements Painter {
     const unit = view.dpr * view.scale;
     const [normal, urgent] = glyphSizes(view.zoom, scene.shown);
     for (const pass of [0, 1]) {
-      for (let index = scene.layers.length - 1; index >= 0; index--) {
+      for (const index of DRAWN) {
         const layer = scene.layers[index];
         if (scene.off.has(index) || layer.size === 0) continue;
         const { glyph, staleS, goneS } = layer.traits;

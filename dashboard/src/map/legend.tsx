@@ -1,7 +1,7 @@
 /** Layers with their counts, each can be switched off; and what the colours mean. */
-import { number, t, tryT, type Key } from '../i18n';
+import { label, number, t, tryT, type Key } from '../i18n';
 import { LAYERS } from '../live/protocol';
-import { summaries } from '../live/session';
+import { catalog, summaries } from '../live/session';
 import { TRAITS } from '../live/entities';
 import { layersOff, toggleLayer } from '../shell/route';
 
@@ -42,7 +42,7 @@ export function Legend(): preact.JSX.Element {
             <label key={kind} class="legend-layer" title={silent}>
               <input type="checkbox" checked={!layersOff.value.has(i)} onChange={() => toggleLayer(i)} />
               <Shape glyph={TRAITS[kind].glyph} />
-              <span>{tryT(`layer_${kind}`, kind)}</span>
+              <span>{tryT(`layer_${kind}`, label(catalog.value?.kinds[kind], kind))}</span>
               <b>{number(shown, 0)}</b>
               {silent && <i>{silent}</i>}
             </label>

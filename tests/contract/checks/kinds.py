@@ -81,6 +81,9 @@ def kind_complaints(kind: str, declared: Any, columns: Sequence[Field]) -> Itera
     zh, en = declared.labels
     if not HAN.search(zh) or not en:
         yield f"{kind}: labels {declared.labels}"
+    grades = {f.name: f.grade for f in columns}
+    if hidden := [m for m in declared.metrics if grades.get(m) not in ("public", "internal")]:
+        yield f"{kind}: windows of {hidden} would show what their grade hides"
     if not (declared.__doc__ or "").strip().endswith("."):
         yield f"{kind}: no sentence says what it is"
     if not 0 < declared.interval_s <= declared.retention_s or declared.lateness_s < 0:

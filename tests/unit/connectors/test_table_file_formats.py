@@ -167,4 +167,4 @@ def test_mutated_files_never_crash(format: str) -> None:
         try:
             made.receive(bytes(packet), NOW, "x")
         except Reject as error:
-            assert error.reason in ("bad_frame", "too_large", "unsupported", "bad_encoding")
+            assert error.reason in ("bad_frame", "too_large", "unsupported", "bad_encoding", "missing_field")

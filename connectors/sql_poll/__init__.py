@@ -1,0 +1,1 @@
+"""Tables of legacy databases, read page by page behind a watermark: PostgreSQL and SQLite."""
