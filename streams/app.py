@@ -21,7 +21,7 @@ import faust
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.codec import zstd_encode
-from aiokafka.errors import IllegalStateError, KafkaTimeoutError
+from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP as FAUST_TP
 
@@ -228,7 +228,11 @@ class Agent:
             return False
         slot.sought = now
         faust_tp = FAUST_TP(*tp)
-        earliest = (await self._app.consumer.earliest_offsets(faust_tp)).get(faust_tp, 0)
+        try:
+            earliest = (await self._app.consumer.earliest_offsets(faust_tp)).get(faust_tp, 0)
+        except KafkaError as error:
+            log.warning("waiting", agent=self.name, what="kafka", error=repr(error))
+            return False
         if earliest >= offset:
             log.warning(
                 "records expired before they were read",

@@ -27,6 +27,8 @@ class Reply(msgspec.Struct, frozen=True):
     when: Literal["now", "durable"] = "durable"
     to: str = ""
     """Topic to publish on, where the transport has topics; empty is the connection it came by."""
+    status: int = 200
+    """HTTP status of the answer, where the transport is HTTP."""
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 -- Rejects that people work through: which connector refused them, what has become of them, and who saw to it.
 -- The table is made anew because its columns are those of its kind, in their order.
 ALTER TABLE reject RENAME TO reject_before;
+ALTER INDEX reject_seen_at RENAME TO reject_before_seen_at;
 CREATE TABLE reject (
     "source" text NOT NULL,
     "ts" timestamptz NOT NULL,
@@ -19,9 +20,6 @@ CREATE TABLE reject (
     "zone" integer
 );
 SELECT cityops_hypertable('reject', 'seen_at');
-INSERT INTO reject (source, ts, sent_at, seen_at, serial, connector, stage, reason, detail, raw, refused_kind, quality, zone)
-SELECT source, ts, sent_at, seen_at, serial, connector, stage, reason, detail, raw, refused_kind, quality, zone FROM reject_before;
-DROP TABLE reject_before;
 CREATE INDEX reject_seen_at ON reject USING brin (seen_at) WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE reject IS '拒收数据 / Reject';
 COMMENT ON COLUMN reject."source" IS '来源 / Device or vehicle id';
@@ -39,6 +37,9 @@ COMMENT ON COLUMN reject."connector_type" IS '接入类型 / Connector that refu
 COMMENT ON COLUMN reject."connector_version" IS '接入版本 / Its version at that time';
 COMMENT ON COLUMN reject."quality" IS '质量位 / Quality bits, 0 is good';
 COMMENT ON COLUMN reject."zone" IS '行政区 / County by GB/T 2260 code';
+INSERT INTO reject (source, ts, sent_at, seen_at, serial, connector, stage, reason, detail, raw, refused_kind, quality, zone)
+SELECT source, ts, sent_at, seen_at, serial, connector, stage, reason, detail, raw, refused_kind, quality, zone FROM reject_before;
+DROP TABLE reject_before;
 
 -- A reject without a row here is open. Rows stay when the reject itself is past its retention: they tell who did what.
 CREATE TABLE reject_states (

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,13 @@ from typing import Any
 import psutil
 import pytest
 
+from schemas.kinds import all_kinds
 from tests.conftest import REPO
 from tests.integration.stack import Stack
 
 READY_S = 240.0
+KINDS = {name for name, kind in all_kinds().items() if kind.__module__ != "schemas.kinds.derived"}
+"""What sources send; the other kinds are made of these."""
 CHILDREN = ("kafka", "postgres", "stream", "store", "serve", "connect", "simulate")
 
 
@@ -89,12 +93,35 @@ def test_nothing_is_lost_or_doubled_when_parts_are_killed(folder: Path) -> None:
         assert process.returncode == 0, (book, err)
     assert (book["lost"], book["in_flight"]) == (0, 0)
     assert book["stored"] > 1000
-    assert {row["connector"] for row in book["by"]} >= {"jt808", "hj212", "gbfs"}
     truth = json.loads((folder / "simulator" / "ground-truth.json").read_text(encoding="utf-8"))
-    acknowledged = truth["totals"]["acked"]
-    positions = sum(row["stored"] for row in book["by"] if row["connector"] == "jt808")
-    stations = sum(row["stored"] for row in book["by"] if row["connector"] == "hj212")
-    assert positions + stations >= acknowledged, "a device was told that a reading is safe, and it is not stored"
+    taken: Counter[str] = Counter()
+    for row in book["by"]:
+        taken[row["connector"]] += row["stored"] + row["duplicates"] + row["rejected"]
+    why = "a device was told that a reading is safe, and it is not stored"
+    assert taken["jt808"] + taken["hj212"] >= truth["totals"]["acked"], why
+    for name, department in truth["departments"].items():
+        assert taken[name] >= department["acked"], f"{name}: {why}"
+
+
+def test_every_kind_is_alive_and_every_connector_live(folder: Path) -> None:
+    with demo(folder, "--for", "75") as process:
+        ready(process)
+        time.sleep(60.0)  # the promise is that every department is seen within a minute
+        shown = subprocess.run(
+            [sys.executable, "-m", "cityops", "connectors", "--json", "--data-dir", str(folder)],
+            cwd=REPO, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        out, err = process.communicate(timeout=400)
+        book = json.loads(out.splitlines()[-1])["ledger"]
+        assert process.returncode == 0, (book, err)
+    spoken = json.loads((folder / "simulator" / "ground-truth.json").read_text(encoding="utf-8"))["departments"]
+    states = {row["name"]: row["state"] for row in json.loads(shown.stdout)}
+    configured = {"jt808", "hj212", "gbfs", "datex2", "gtfs_realtime", *spoken}
+    assert {name: states.get(name) for name in configured if states.get(name) != "live"} == {}
+    rows = {row["kind"] for row in book["by"] if row["stored"]}
+    assert sorted(KINDS - rows) == []
+    labels = (folder / "simulator" / "ground-truth.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len({json.loads(line)["fault"] for line in labels}) >= 30
 
 
 def test_a_signal_stops_everything_and_the_folder_can_be_used_again(folder: Path) -> None:

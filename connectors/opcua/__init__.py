@@ -1,0 +1,1 @@
+"""OPC UA: values of SCADA servers, subscribed to with their time and quality."""

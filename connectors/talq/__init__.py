@@ -1,0 +1,1 @@
+"""TALQ: streetlight gateways report lamps, meters and photocells to the platform as their central management software."""
