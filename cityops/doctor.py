@@ -111,13 +111,15 @@ def _embedded(_config: Config) -> Iterator[Check]:
 
 
 def _connectors(config: Config) -> Iterator[Check]:
+    """Tell every instance of the settings, and every other that speaks: a settings file may belong to another machine."""
     rows = {row["name"]: row for row in connector_list.rows(config)}
-    instances = connector_list.configured(config)
-    if not instances:
-        yield Check("connectors", "note", f"none configured; installed: {', '.join(rows)}")
-    for name, _ in instances:
+    names = [name for name, _ in connector_list.configured(config)]
+    names += [name for name, row in rows.items() if name not in names and row["state"] != connector_list.STOPPED]
+    if not names:
+        yield Check("connectors", "note", f"none configured, none speaks; installed: {', '.join(rows)}")
+    for name in names:
         row = rows.get(name)
-        state = "stopped" if row is None else row["state"]
+        state = connector_list.STOPPED if row is None else row["state"]
         words = f"{state}, {row['rate']:.1f} readings/s, last {row['last_reading'] or 'never'}" if row else state
         yield Check(f"connector {name}", "good" if state in ("live", "idle") else "bad", words)
 

@@ -60,6 +60,12 @@ class Fleet:
         self.alarm = np.zeros(size, dtype=np.uint32)
         self.shift = np.zeros((size, 2))
         """Degrees a fault moves a reported position by."""
+        self.slow = 1.0
+        """Factor of the moment on every speed: school runs and rain, beyond the hour's own."""
+        self.jam = np.ones(len(roads.length))
+        """Factor on speeds by edge: below 1 where a road is blocked."""
+        self.after = np.full(size, -1, dtype=np.int32)
+        """Node to go to after the goal without ending the trip; -1 for none."""
         self.lines = lines.build(roads, counts[0], self.rng)
         self.line = np.zeros(size, dtype=np.int32)
         self.place = np.zeros(size, dtype=np.int32)
@@ -142,7 +148,7 @@ class Fleet:
         wanted = self._wanted(hour)
         self.parked &= ~wanted
         self.parked &= ~held
-        goal = tempo.target(*self._where(), hour)
+        goal = tempo.target(*self._where(), hour) * self.slow * self.jam[self.edge]
         buses = self.members[Kind.BUS]
         goal[buses] = np.minimum(
             goal[buses] * self._spacing(buses), tempo.CEILING[0, self.roads.trunk[self.edge[buses]].astype(int)]
@@ -203,7 +209,7 @@ class Fleet:
         self.parked[ended] = ~wanted[ended] & ~held[ended]
         rest = over[~bus]
         node = self.roads.edge_to[self.edge[rest]]
-        there = self.goal[rest] == node
+        there = self._is_there(rest, node)
         who, at = rest[~there], node[~there]
         before = self.roads.trunk[self.edge[who]]
         self.edge[who] = self.roads.next_edge[at, self.goal[who]]
@@ -211,6 +217,14 @@ class Fleet:
         self.pause[who[lights]] = self.rng.uniform(4.0, 30.0, int(lights.sum()))
         if there.any():
             self._arrive(rest[there], node[there], wanted, held)
+
+    def _is_there(self, who: Ints, node: Ints) -> Bools:
+        """Tell who has reached the goal; one that only passes it heads on for the node behind it."""
+        there = self.goal[who] == node
+        passing = who[there & (self.after[who] >= 0) & (self.after[who] != node)]
+        self.goal[passing] = self.after[passing]
+        self.after[who[there]] = -1
+        return np.asarray(self.goal[who] == node)
 
     def _arrive(self, who: Ints, node: Ints, wanted: Bools, held: Bools) -> None:
         kind = self.kind[who]
@@ -223,6 +237,15 @@ class Fleet:
         self.parked[who] = ~wanted[who] & ~held[who]
         taxi = who[kind == Kind.TAXI]
         self.occupied[taxi] = ~self.occupied[taxi]
+
+    def detour(self, who: int) -> None:
+        """Send an occupied taxi to its goal by way of the farthest corner of the town; one without a passenger takes one."""
+        goal, near = int(self.goal[who]), self.roads.seat_nodes(int(self.roads.town[self.goal[who]]))
+        self.occupied[who], self.parked[who], self.pause[who] = True, False, 0.0
+        here = int(self.roads.edge_to[self.edge[who]])
+        way = self.roads.distance[here, near] + self.roads.distance[near, goal] if len(near) else np.zeros(0)
+        if len(near) and near[np.argmax(way)] not in (goal, here):
+            self.after[who], self.goal[who] = goal, near[np.argmax(way)]
 
     def prefer_long_trip(self, who: int, place: int) -> None:
         """Send a vehicle on one of the longest roads, the longest being place 0: a speed fault needs room."""

@@ -1,4 +1,4 @@
-"""Sockets of simulated devices: connects each to its listener, carries its bytes, reconnects with back-off."""
+"""Sockets of simulated devices: each is connected to its listener, again and again, or listens for who dials it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,89 @@ class Link(asyncio.Protocol):
             self._transport.close()
 
 
-def links(devices: Sequence[Device], address: tuple[str, int], clock: Clock) -> list[Link]:
-    """Give a link per device; the first connects are spread out. Needs a running loop."""
-    start = asyncio.get_running_loop().time()
+def links(devices: Sequence[Device], address: tuple[str, int], clock: Clock, after_s: float = 0.0) -> list[Link]:
+    """Give a link per device; the first connects are spread out, from ``after_s`` on. Needs a running loop."""
+    start = asyncio.get_running_loop().time() + after_s
     return [Link(device, address, clock, start + RAMP_S * i) for i, device in enumerate(devices)]
+
+
+class Line:
+    """A device that the platform dials: it listens, and has the newest connection for itself."""
+
+    def __init__(self, device: Device, address: tuple[str, int], clock: Clock) -> None:
+        self.device = device
+        self.address = address
+        self._clock = clock
+        self._server: asyncio.Server | None = None
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the platform holds the line."""
+        return self._transport is not None
+
+    async def listen(self) -> None:
+        """Wait for the platform from now on; a port already in use raises ``OSError``."""
+        host, port = self.address
+        self._server = await asyncio.get_running_loop().create_server(lambda: _End(self), host, port)
+        self.address = host, self._server.sockets[0].getsockname()[1]
+
+    def take(self, transport: asyncio.Transport) -> None:
+        """Give the line to a new caller; a device without power hangs up."""
+        if not self.device.wants_link(self._clock()):
+            transport.abort()
+            return
+        if self._transport is not None:
+            self._transport.abort()
+            self.device.closed(self._clock())
+        self._transport = transport
+        self._write(self.device.opened(self._clock()))
+
+    def heard(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Pass on what the caller says."""
+        if transport is self._transport:
+            self._write(self.device.received(data, self._clock()))
+
+    def lost(self, transport: asyncio.Transport) -> None:
+        """Learn that a caller hung up."""
+        if transport is self._transport:
+            self._transport = None
+            self.device.closed(self._clock())
+
+    def tick(self, now: int) -> None:
+        """Let the device act, and hang up where it has no power."""
+        self._write(self.device.tick(now))
+        if self._transport is not None and not self.device.wants_link(now):
+            self._transport.abort()
+
+    def _write(self, chunk: bytes) -> None:
+        if chunk and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(chunk)
+
+    async def close(self) -> None:
+        """Hang up for good."""
+        if self._transport is not None:
+            self._transport.close()
+        if self._server is not None:
+            self._server.close()
+
+
+class _End(asyncio.Protocol):
+    """One caller's connection."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._line.take(transport)
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._line.heard(self._transport, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        assert self._transport is not None
+        self._line.lost(self._transport)

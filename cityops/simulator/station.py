@@ -1,4 +1,4 @@
-"""A dust station without its socket: HJ 212 uploads that ask for 9014, and are sent again until it comes."""
+"""A monitoring station without its socket: HJ 212 uploads that ask for 9014, and are sent again until it comes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connectors.hj212.encoder import hourly, realtime, stamp
+from connectors.hj212.encoder import DUST, hourly, realtime, stamp
 from connectors.hj212.framing import Framing
 
 OVERTIME = 10_000_000
@@ -33,23 +33,27 @@ class Upload:
 
 
 class Station:
-    """One station: momentary values every 30 s, the last closed hour at the start and at every full hour."""
+    """One station: momentary values every 30 s; with hours, the last closed one at the start and at every full hour."""
 
     def __init__(
         self,
         mn: str,
         factors: Callable[[], dict[str, float]],
-        hour: Callable[[], HourMeans],
+        hour: Callable[[], HourMeans] | None,
         first_at: int,
+        system: str = DUST,
     ) -> None:
         self.mn = mn
         self.silent = False
         self.stopping = False
+        self.garbles = False
+        """Whether the line spoils the checksum of what is sent for the first time."""
         self.sent = 0
         self.acked = 0
         self.dropped = 0
         self._factors = factors
         self._hour = hour
+        self._system = system
         self._due = first_at
         self._reported_hour = 0
         self._qn = 0
@@ -100,17 +104,21 @@ class Station:
         return b"".join(self._send(u, now) for u in self._uploads.values() if now >= u.due and not self._broken)
 
     def _collect(self, now: int) -> None:
-        start, pm10, pm25 = self._hour()
+        if self._hour is not None:
+            self._collect_hour(now, *self._hour())
+        qn = self._number(now)
+        ts, values = now // 1_000_000 * 1_000_000, self._factors()
+        self._uploads[qn] = Upload(realtime(self.mn, ts=ts, values=values, st=self._system, qn=qn))
+        while len(self._uploads) > KEEP:
+            self._uploads.pop(next(iter(self._uploads)))
+            self.dropped += 1
+
+    def _collect_hour(self, now: int, start: int, pm10: float, pm25: float) -> None:
         if start > self._reported_hour:
             self._reported_hour = start
             values = {"a34002": round(pm10, 1), "a34004": round(pm25, 1)}
             qn = self._number(now)
             self._uploads[qn] = Upload(hourly(self.mn, ts=start, values=values, qn=qn))
-        qn = self._number(now)
-        self._uploads[qn] = Upload(realtime(self.mn, ts=now // 1_000_000 * 1_000_000, values=self._factors(), qn=qn))
-        while len(self._uploads) > KEEP:
-            self._uploads.pop(next(iter(self._uploads)))
-            self.dropped += 1
 
     def _number(self, now: int) -> str:
         """Give a QN no other upload of this station has: the time, to the millisecond."""
@@ -121,8 +129,13 @@ class Station:
         if upload.tries > RECOUNT:
             self._broken = True
             return b""
-        if upload.due == 0:
-            self.sent += 1
+        is_first = upload.due == 0
+        self.sent += is_first
         upload.tries += 1
         upload.due = now + OVERTIME
-        return upload.frame
+        return spoiled(upload.frame) if is_first and self.garbles else upload.frame
+
+
+def spoiled(frame: bytes) -> bytes:
+    """Give a frame with another checksum than its own, the four digits before the line end."""
+    return frame[:-6] + b"%04X" % (int(frame[-6:-2], 16) ^ 0xFFFF) + frame[-2:]

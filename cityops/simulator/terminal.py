@@ -80,7 +80,8 @@ class Counts:
 class Terminal:
     """One terminal, reporting every ``interval`` from ``next_report`` and alive every ``heartbeat`` (microseconds).
 
-    ``silent`` takes its power, ``blind`` only its line; ``stopping`` ends new positions.
+    ``silent`` takes its power, ``blind`` only its line; ``doubles`` makes it say all positions twice; ``stopping``
+    ends new positions.
     """
 
     identity: Identity
@@ -90,6 +91,7 @@ class Terminal:
     heartbeat: int = 60_000_000
     silent: bool = False
     blind: bool = False
+    doubles: bool = False
     stopping: bool = False
     counts: Counts = field(default_factory=Counts)
     _serial: int = 0
@@ -210,7 +212,7 @@ class Terminal:
     def _send_report(self, report: Report, now: int) -> bytes:
         serial = self._number()
         frame = encoder.message(LOCATION, self.identity.phone, serial, report.body, version=self.identity.version)
-        return self._send(serial, frame, [report], now)
+        return self._send(serial, frame, [report], now) * (2 if self.doubles else 1)
 
     def _replay(self, now: int) -> bytes:
         """Send held positions as blind-area batches, a few at a time."""

@@ -10,6 +10,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from connectors._api import manifest
 from connectors._api.manifest import Manifest, Settings
@@ -66,6 +67,12 @@ def load(name: str) -> Connector:
         make_session=decoder.Session,
         make_framing=None if framing is None else framing.Framing,
     )
+
+
+def offered(connector: Connector, module: str, name: str) -> Callable[..., Any] | None:
+    """Give a function that a connector may offer in one of its modules, None where it does not."""
+    found = _optional(f"{connector.package}.{module}")
+    return None if found is None else getattr(found, name, None)
 
 
 def _entry_package(name: str) -> str:

@@ -63,8 +63,7 @@ async def run(
     producer.start()
     host.start()
     works = [producer.broken(), _until(stop), _report(host, kafka, config.connect.state_interval_s, clock)]
-    if source is not None:
-        works.append(follow(source, config, host.apply))
+    works += [follow(source, config, host.apply)] if source is not None else []
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

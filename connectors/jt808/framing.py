@@ -110,6 +110,11 @@ def frame(packet: bytes) -> bytes:
     return FLAG + raw + FLAG
 
 
+def enclosed(stretch: bytes) -> bytes:
+    """Give a refused stretch as it was on the wire, between its flags, so that it can be cut again."""
+    return FLAG + stretch + FLAG
+
+
 def check_byte(data: bytes) -> int:
     """XOR of all bytes, folded by halves: a hundred bytes cost seven steps, not a hundred."""
     value = int.from_bytes(data)

@@ -159,6 +159,16 @@ def frame(packet: bytes) -> bytes:
     return HEAD + escape(packet + checksum(packet).to_bytes(CRC_BYTES)) + TAIL
 
 
+def enclosed(stretch: bytes) -> bytes:
+    """Give a refused stretch as it was on the wire, between its flags, so that it can be cut again."""
+    return HEAD + stretch + TAIL
+
+
+def seal(wire: bytes) -> bytes:
+    """Give a packet, as it is on the wire, with the right CRC."""
+    return frame(unescape(wire[1:-1])[0][:-CRC_BYTES])
+
+
 def checksum(raw: bytes) -> int:
     """CRC-16/CCITT-FALSE: polynomial 1021, initial value FFFF, no reflection."""
     return crc_hqx(raw, 0xFFFF)

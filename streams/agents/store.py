@@ -71,20 +71,7 @@ class StoreTask:
         """Give one write for all records, in their order."""
         if self._topic == topics.CONNECTOR_STATES:
             return self._states(records)
-        frames: dict[tuple[str, Lane], list[tuple[Header, bytes]]] = defaultdict(list)
-        gaps_before = self._marks.gaps
-        for record in records:
-            try:
-                header = frame.decode_header(record.headers)
-            except Reject as reject:
-                log.warning("record is no frame", topic=record.topic, offset=record.offset, detail=reject.detail)
-                continue
-            if header.seq and not self._marks.is_new(header.stream, header.seq):
-                metrics.STREAM_SKIPPED.labels("store").inc()
-                continue
-            frames[(header.kind, header.lane)].append((header, record.value))
-        if self._topic != topics.REJECTS:
-            metrics.STREAM_GAPS.labels("store").inc(self._marks.gaps - gaps_before)
+        frames = self._new_frames(records)
         batches: list[Batch] = []
         rows: list[LedgerRow] = []
         closed_to = _watermarks(frames)
@@ -109,6 +96,24 @@ class StoreTask:
                 metrics.STORE_ROWS.labels(kind).inc(result.rows)
 
         return Outcome(marks=self._marks.changes(), write=write if batches else None, committed=committed)
+
+    def _new_frames(self, records: Sequence[Record]) -> dict[tuple[str, Lane], list[tuple[Header, bytes]]]:
+        """Give the frames not seen before, by kind and lane."""
+        frames: dict[tuple[str, Lane], list[tuple[Header, bytes]]] = defaultdict(list)
+        gaps_before = self._marks.gaps
+        for record in records:
+            try:
+                header = frame.decode_header(record.headers)
+            except Reject as reject:
+                log.warning("record is no frame", topic=record.topic, offset=record.offset, detail=reject.detail)
+                continue
+            if header.seq and not self._marks.is_new(header.stream, header.seq):
+                metrics.STREAM_SKIPPED.labels("store").inc()
+                continue
+            frames[(header.kind, header.lane)].append((header, record.value))
+        if self._topic != topics.REJECTS:
+            metrics.STREAM_GAPS.labels("store").inc(self._marks.gaps - gaps_before)
+        return frames
 
     def _states(self, records: Sequence[Record]) -> Outcome:
         found: list[ConnectorState] = []

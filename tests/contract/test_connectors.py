@@ -18,6 +18,7 @@ from cityops.connector_kit import conformance as suite
 from connectors._api import golden, manifest, registry
 from connectors._api.registry import Connector
 from connectors._api.session import Received, Reply
+from connectors._api.spans import Span
 from connectors._template import decoder, framing
 from schemas.errors import Reject
 
@@ -256,3 +257,37 @@ def test_planted_golden_without_good_or_refused_is_caught(folder: Path, expected
 def test_planted_manifest_is_caught(change: dict[str, Any]) -> None:
     with pytest.raises(AssertionError):
         suite.check_manifest(dataclasses.replace(TEMPLATE, manifest=msgspec.structs.replace(TEMPLATE.manifest, **change)))
+
+
+def crash(packet: bytes, settings: Any) -> list[Span]:
+    raise IndexError(len(packet))
+
+
+@pytest.mark.parametrize(
+    "explain",
+    [
+        lambda packet, settings: [Span(0, len(packet) + 1, "too long")],
+        lambda packet, settings: [Span(2, 3, "second"), Span(0, 1, "first")] if len(packet) > 3 else [],
+        crash,
+    ],
+)
+def test_planted_explain_is_caught(monkeypatch: pytest.MonkeyPatch, explain: Callable[..., list[Span]]) -> None:
+    suite.check_explain(TEMPLATE)
+    monkeypatch.setattr(registry, "offered", lambda *_: explain)
+    with pytest.raises(suite.Flaw):
+        suite.check_explain(TEMPLATE)
+
+
+def test_only_the_client_may_reach_out(folder: Path) -> None:
+    (folder / "client.py").write_text('"""Wraps a library."""\n\nimport asyncio\nimport socket\n')
+    suite.check_purity(dataclasses.replace(TEMPLATE, path=folder))
+    (folder / "client.py").write_text('"""Wraps another connector."""\n\nfrom connectors.jt808 import decoder\n')
+    with pytest.raises(AssertionError, match="imports"):
+        suite.check_purity(dataclasses.replace(TEMPLATE, path=folder))
+
+
+@pytest.mark.parametrize("check", [suite.check_any_bytes, suite.check_any_split])
+def test_planted_faults_are_caught_without_a_test_framework(check: Callable[[Connector], None]) -> None:
+    check(TEMPLATE)
+    with pytest.raises(AssertionError):
+        check(with_session(Crashes, KeepsNoCheckCode if check is suite.check_any_bytes else SplitsAtChunks))

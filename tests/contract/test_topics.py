@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cityops.topics import wanted
@@ -23,9 +25,9 @@ def test_topics_are_named_alike_and_have_a_writer_and_a_reader() -> None:
     assert checks.complaints(ALL.values()) == []
 
 
-def test_agents_and_gateway_read_what_the_declaration_says() -> None:
+def test_agents_and_gateway_read_what_the_declaration_says(tmp_path: Path) -> None:
     worker = Worker.__new__(Worker)
-    worker._config = Config()
+    worker._config, worker._slot = Config(data_dir=str(tmp_path)), 0
     reads = {name: set(worker._agent(name).topics) for name in (*STREAM_AGENTS, "store")}
     reads["gateway"] = set(Feed(KafkaSettings(), Hub(epoch="e"), lambda: 0).topics)
     assert checks.reader_complaints(ALL.values(), {name: found & ALL.keys() for name, found in reads.items()}) == []

@@ -14,7 +14,7 @@ from storage import layers
 from storage.connect import create_pool
 from storage.layers import Attributes, Feature, SourceAttributes
 from storage.migrate import migrate
-from tests.integration.workers import Feeder, query, until, workers
+from tests.integration.workers import Feeder, Workers, query, until, workers
 
 pytestmark = pytest.mark.stack
 S = 1_000_000
@@ -41,53 +41,55 @@ def stored(config: Config) -> dict[int, int]:
     return dict(query(config, "SELECT zone, count(*) FROM bus_position GROUP BY 1"))  # type: ignore[arg-type]
 
 
+class Flow:
+    """Buses that report once at each step."""
+
+    def __init__(self, config: Config, crew: Workers, feeder: Feeder) -> None:
+        self._config, self._crew, self._feeder = config, crew, feeder
+        self._start = time.time_ns() // 1000 - 1800 * S
+        self.sent = 0
+
+    def step(self) -> None:
+        ts = self._start + self.sent * S
+        told = {"seen_at": ts + S, "serial": self.sent, "lon": 112.85, "lat": 35.5, "speed": 8.0, "status": 3}
+        self._feeder.push([BusPosition(source=f"bus-{n}", ts=ts + n, **told) for n in range(BUSES)])
+        self._feeder.flush()
+        self.sent += 1
+
+    def until(self, zone: int, rows: int) -> None:
+        def there() -> bool:
+            self.step()
+            return stored(self._config).get(zone, 0) >= rows
+
+        until(f"{rows} rows of zone {zone}", there, self._crew)
+
+
+CHANGED = (
+    "SELECT count(*) FROM (SELECT max(serial) FILTER (WHERE zone = %s) AS last, min(serial) FILTER (WHERE zone = %s) AS first"
+    " FROM bus_position GROUP BY source) AS s WHERE last + 1 = first"
+)
+TOTALS = "SELECT sum(received), sum(stored), sum(duplicates), sum(rejected) FROM ledger"
+
+
 def test_a_new_layer_is_taken_up_while_readings_flow(config: Config) -> None:
     migrate(config.database.url, config.database.schema)
     put(config, "sources", *(Feature(f"bus-{n}", SourceAttributes(operator="市公交")) for n in range(BUSES)))
-    start = time.time_ns() // 1000 - 1800 * S
     with workers(config) as crew, Feeder(config) as feeder:
         crew.start("clean,watch,alerts")
         crew.start("store")
-        sent = 0
-
-        def flow() -> None:
-            nonlocal sent
-            ts = start + sent * S
-            feeder.push(
-                [
-                    BusPosition(
-                        source=f"bus-{n}", ts=ts + n, seen_at=ts + S, serial=sent, lon=112.85, lat=35.5, speed=8.0, status=3
-                    )
-                    for n in range(BUSES)
-                ]
-            )
-            feeder.flush()
-            sent += 1
-
-        def flowing_until(zone: int, rows: int) -> None:
-            def there() -> bool:
-                flow()
-                return stored(config).get(zone, 0) >= rows
-
-            until(f"{rows} rows of zone {zone}", there, crew)
-
-        flowing_until(COUNTY, 5 * BUSES)
+        flow = Flow(config, crew, feeder)
+        flow.until(COUNTY, 5 * BUSES)
         put(config, "zones", PARK)
-        flowing_until(PARKED, 20 * BUSES)
-        until("every row stored", lambda: sum(stored(config).values()) == sent * BUSES, crew)
+        flow.until(PARKED, 20 * BUSES)
+        sent = flow.sent * BUSES
+        until("every row stored", lambda: sum(stored(config).values()) == sent, crew)
         assert set(stored(config)) == {COUNTY, PARKED}
-        changed = (
-            "SELECT count(*) FROM (SELECT max(serial) FILTER (WHERE zone = %s) AS last, min(serial) FILTER (WHERE zone = %s) AS first"
-            " FROM bus_position GROUP BY source) AS s WHERE last + 1 = first"
-        )
-        assert query(config, changed, COUNTY, PARKED) == [(BUSES,)], "every bus changes over once"
-        rows = query(config, "SELECT count(*), count(DISTINCT (source, ts, serial)) FROM bus_position")
-        assert rows == [(sent * BUSES, sent * BUSES)]
-        totals = "SELECT sum(received), sum(stored), sum(duplicates), sum(rejected) FROM ledger"
-        assert query(config, totals) == [(sent * BUSES, sent * BUSES, 0, 0)]
+        assert query(config, CHANGED, COUNTY, PARKED) == [(BUSES,)], "every bus changes over once"
+        assert query(config, "SELECT count(*), count(DISTINCT (source, ts, serial)) FROM bus_position") == [(sent, sent)]
+        assert query(config, TOTALS) == [(sent, sent, 0, 0)]
 
         def grouped() -> bool:
-            flow()
+            flow.step()
             return query(config, "SELECT DISTINCT source FROM windows WHERE dimension = 'operator'") == [("市公交",)]
 
         until("windows of the registered operator", grouped, crew)

@@ -124,10 +124,12 @@ export interface Window {
   size: number;
   /** 维度 What the subject is: source, zone, line or operator */
   dimension: string;
-  /** 分片 Partition the readings of a group came from; 0 for a source */
+  /** 分片 Partition of a group's readings, 0 of a source's; late ones have 32768 more */
   part: number;
   /** 个数 Readings that had a value */
   count: number;
+  /** 合计 Sum, in the metric's unit */
+  total: number;
   /** 均值 Mean, in the metric's unit */
   mean: number;
   /** 最小值 Minimum, in the metric's unit */
@@ -136,6 +138,8 @@ export interface Window {
   high: number;
   /** 末值 Value of the newest reading, in the metric's unit */
   last: number;
+  /** 末值时间 Event time of that reading, since 1970 UTC [µs] */
+  last_at: number;
   /** 中位数 Median within 1 %, in the metric's unit; groups only */
   p50: number | null;
   /** 95 分位数 95th percentile within 1 %, in the metric's unit; groups only */
@@ -172,6 +176,10 @@ export interface RejectRow {
   raw: number | null;
   /** 数据类别 Kind of a refused row */
   refused_kind: string | null;
+  /** 接入类型 Connector that refused it */
+  connector_type: string | null;
+  /** 接入版本 Its version at that time */
+  connector_version: string | null;
   /** 质量位 Quality bits, 0 is good */
   quality: number;
   /** 行政区 County by GB/T 2260 code */

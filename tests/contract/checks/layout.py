@@ -34,7 +34,8 @@ PACKAGE_HOSTS = [
 """Put together here, so that this file does not name them."""
 HOST = re.compile(r"(?<![\w@-])(?:[\w-]+\.)*(?:" + "|".join(map(re.escape, PACKAGE_HOSTS)) + r")(?![\w.-]*\w)")
 MACHINE = re.compile(r"(?<![\w.<>/{}*-])/(?:" + "|".join(["wo" + "rk", "ro" + "ot", "ho" + "me", "tm" + "p"]) + r")/[\w.]")
-LEFT_OVER = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+LEFT_OVER = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|(?<!\.)XX" + r"X(?!\.\w))\b")
+"""The formats of DL/T 645 are written in the letter of the last of these, with a point."""
 TABLE_PATH = re.compile(r"`([^`\s]+)`")
 
 

@@ -7,11 +7,12 @@ import json
 import pytest
 
 from cityops.simulator import bike_feed
+from cityops.simulator.bike_trips import BikeTrips
 from cityops.simulator.world import Size, World
 from connectors._api import Peer
 from connectors._api.registry import load
 from connectors.gbfs.encoder import Version
-from schemas.kinds.bikes import BikeStation
+from schemas.kinds.bikes import BikeStation, BikeVehicle
 
 START = 1_780_243_200_000_000
 BASE = "http://127.0.0.1:1/gbfs/"
@@ -48,6 +49,21 @@ def test_every_station_arrives(world: World, version: Version) -> None:
         assert reading.bikes == world.bikes.available[place]
         assert reading.docks == world.bikes.docks[place]
         assert reading.capacity == site.capacity
+
+
+def test_bikes_outside_stations_are_a_feed_of_their_own(world: World) -> None:
+    trips = BikeTrips(world)
+    connector = load("gbfs")
+    session = connector.make_session(connector.manifest.resolve({"url": f"{BASE}2.3/gbfs.json"}, "test"), Peer("gbfs"))
+    session.start(START)
+    told = []
+    for feed in ("gbfs", "free_bike_status"):
+        body = bike_feed.document(world, feed, "2.3", f"{BASE}2.3", START, trips.parked)
+        told.append(session.receive(json.dumps(body).encode(), START, f"{BASE}2.3/{feed}.json"))
+    assert [r.url for r in told[0].requests if "free_bike_status" in r.url]
+    assert not told[1].rejects
+    assert all(isinstance(r, BikeVehicle) and r.lon is not None for r in told[1].readings)
+    assert len(told[1].readings) == world.size.bikes
 
 
 def test_an_unknown_feed_is_none_of_ours(world: World) -> None:

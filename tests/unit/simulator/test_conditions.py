@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from cityops.simulator import tempo
@@ -71,6 +73,6 @@ def test_a_counter_sums_up_what_was_used(curve: Curve) -> None:
 def test_noise_is_bounded_slow_and_its_own_for_each_device() -> None:
     series = [wobble(7, 3, now, 60.0) for now in range(0, 600 * SECOND, SECOND)]
     assert all(-1.0 <= value <= 1.0 for value in series)
-    assert max(abs(b - a) for a, b in zip(series, series[1:], strict=False)) < 0.06
+    assert max(abs(b - a) for a, b in pairwise(series)) < 0.06
     assert max(series) - min(series) > 0.5
     assert len({drawn(7, key) for key in range(1000)}) == 1000

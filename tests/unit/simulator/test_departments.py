@@ -24,6 +24,7 @@ from cityops.simulator.pipes import Gas, Water
 from cityops.simulator.power import Substation
 from cityops.simulator.taxis import Taxi
 from cityops.simulator.tempo import Kind
+from cityops.simulator.timetable import Timetable
 from cityops.simulator.traffic import Traffic
 from cityops.simulator.world import Size, World
 from schemas.kinds.bikes import BikeEvent
@@ -40,7 +41,7 @@ from schemas.kinds.services import (
     VehicleAlarmEpisode,
 )
 from schemas.kinds.traffic import TrafficDetector, TrafficLink
-from schemas.kinds.transport import CoachPosition, HazmatPosition, TaxiPosition
+from schemas.kinds.transport import CoachPosition, HazmatPosition, ServiceAlert, TaxiPosition, TripUpdate
 from schemas.kinds.utilities import GasNode, HeatSubstation, MeterReading, PowerLoad, WaterNode
 from tests.unit.simulator.platform import SECOND, Platform, dialled, exchange
 
@@ -344,6 +345,19 @@ def test_traffic_is_read_with_its_table_and_links_are_slow_in_the_rush_hour() ->
     assert all(link.state == "free" for link in night)
     assert sum(link.state != "free" for link in rush) > COUNTS.links / 2
     assert sum(a.travel_time for a in night if a.travel_time) < 0.8 * sum(b.travel_time for b in rush if b.travel_time)
+
+
+def test_stops_and_notices_are_published_for_passengers() -> None:
+    world, platform = make_world(), Platform("gtfs_realtime", url="http://c/f")
+    for second in range(1, 60):
+        world.step(NOON + second * SECOND)
+    platform.read(Timetable(world).feed(NOON + 60 * SECOND), NOON + 60 * SECOND, "http://c/f")
+    trips, notices = platform.of(TripUpdate), platform.of(ServiceAlert)
+    assert platform.rejects == []
+    assert {t.vehicle for t in trips} <= set(world.sources["bus_position"])
+    assert len(trips) >= SIZE.buses / 2
+    assert all(t.arrival_at > t.ts for t in trips)
+    assert len(notices) >= 1
 
 
 def test_payments_arrive_as_files_and_one_of_them_is_negative() -> None:

@@ -7,7 +7,8 @@ from cityops.simulator.dust import Site
 from cityops.simulator.station import RECOUNT, Station
 from connectors._api import Peer
 from connectors._api.registry import load
-from schemas.kinds.environment import DustStation
+from schemas.errors import Reject
+from schemas.kinds.environment import DustStation, EnvFactor
 from schemas.reading import Reading
 
 SECOND = 1_000_000
@@ -71,6 +72,29 @@ def test_an_unanswered_upload_is_sent_again_then_the_line_is_given_up_and_it_goe
     device.received(platform.take(device.opened(now), now), now)
     assert device.waiting == 0
     assert device.sent == device.acked
+
+
+def test_a_spoiled_frame_is_refused_and_the_repetition_taken() -> None:
+    device = station()
+    device.garbles = True
+    device.opened(START)
+    connector = load("hj212")
+    assert connector.make_framing is not None
+    framing = connector.make_framing(connector.manifest.resolve({}, "test"))
+    refused = framing.feed(device.tick(START + 2 * SECOND))
+    assert [r.reason for r in refused if isinstance(r, Reject)] == ["bad_checksum", "bad_checksum"]
+    now = START + 13 * SECOND
+    device.received(Platform().take(device.tick(now), now), now)
+    assert device.waiting == 0
+
+
+def test_a_river_station_reports_its_factors_under_their_codes() -> None:
+    device, platform = Station("140500210000000000000001", lambda: {"w01001": 7.9, "w21003": 0.3}, None, START, "21"), Platform()
+    device.opened(START)
+    device.received(platform.take(device.tick(START + SECOND), START + SECOND), START + SECOND)
+    factors = {r.factor: (r.system, r.value) for r in platform.readings if isinstance(r, EnvFactor)}
+    assert factors == {"w01001": ("21", 7.9), "w21003": ("21", 0.3)}
+    assert device.acked == 1
 
 
 def test_a_silent_station_says_nothing_and_a_stopping_one_nothing_new() -> None:

@@ -210,6 +210,16 @@ def test_platform_commands_are_answered_as_unsupported() -> None:
     assert packet[-5:] == (77).to_bytes(2) + (0x8104).to_bytes(2) + b"\x03"
 
 
+def test_a_terminal_that_says_all_twice_is_acknowledged_once() -> None:
+    line = Line()
+    line.terminal.doubles = True
+    line.open()
+    line.run(35)
+    stamps = [r.ts for r in line.platform.readings]
+    assert len(stamps) == 2 * len(set(stamps)) == 8
+    assert line.terminal.counts.sent == line.terminal.counts.acked == 4
+
+
 def test_a_position_is_never_counted_twice_in_one_second() -> None:
     line = Line()
     line.open()

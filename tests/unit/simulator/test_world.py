@@ -8,6 +8,7 @@ import shapely
 
 from cityops.simulator import roads, tempo
 from cityops.simulator.world import Size, World
+from connectors._api import bcd
 from connectors.jt808 import location
 from storage import zones
 
@@ -84,6 +85,43 @@ def test_the_speeding_lorry_and_coach_have_open_road(
     assert world.roads.trunk[world.fleet.edge[fast]].all()
 
 
+def test_a_wrong_clock_is_wrong_in_the_report_only(story: Story) -> None:
+    world, _ = story
+    for fault in (f for f in world.faults if f.effect == "clock" and f.start_s < 90.0):
+        ts, body = world.fix(world.vehicle(fault))
+        sent = bcd.instant(body[22:28], 8 * 3600 * SECOND)
+        assert ts == NOON + 90 * SECOND
+        assert sent - ts == fault.value * SECOND
+
+
+def test_a_taxi_on_a_detour_drives_past_its_goal_and_comes_back_to_it() -> None:
+    fleet = World(Size(), 1405, NOON, 1).fleet
+    who = int(fleet.members[tempo.Kind.TAXI][5])
+    goal = int(fleet.goal[who])
+    fleet.detour(who)
+    via = int(fleet.goal[who])
+    assert (int(fleet.after[who]), bool(fleet.occupied[who])) == (goal, True)
+    assert via != goal
+    for second in range(1, 3600):
+        fleet.step(NOON + second * SECOND)
+        if int(fleet.goal[who]) == goal:
+            break
+    assert int(fleet.goal[who]) == goal
+    assert bool(fleet.occupied[who]), "the passenger is still inside"
+
+
+def test_a_stuck_monitor_repeats_itself_and_the_others_do_not() -> None:
+    world = World(Size(), 1405, NOON, 1)
+    stuck = next(f.subject for f in world.faults if f.effect == "stuck" and f.kind == "dust_station")
+    told: list[list[dict[str, float]]] = [[], []]
+    for second in range(20, 200, 30):
+        world.step(NOON + second * SECOND)
+        for kept, station in zip(told, (stuck, stuck + 1), strict=True):
+            kept.append(world.air(station))
+    assert all(one == told[0][0] for one in told[0])
+    assert any(one != told[1][0] for one in told[1])
+
+
 def test_the_seed_decides_the_city() -> None:
     size = Size(4, 4, 4, 4, 3, 5)
     one, two, other = World(size, 5, NOON, 1), World(size, 5, NOON, 1), World(size, 6, NOON, 1)
@@ -93,4 +131,6 @@ def test_the_seed_decides_the_city() -> None:
     assert one.fix(3) == two.fix(3)
     assert one.fix(3) != other.fix(3)
     assert one.dust.factors(1) == two.dust.factors(1)
+    assert one.conditions == two.conditions != other.conditions
+    assert one.link_speed(0) == two.link_speed(0)
     assert np.array_equal(one.bikes.available, two.bikes.available)

@@ -1,0 +1,194 @@
+"""Which department speaks to which connector, and how: everything beside JT/T 808, HJ 212 and GBFS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from cityops.simulator.bike_trips import BikeTrips
+from cityops.simulator.bus_events import BusEvents
+from cityops.simulator.carriers import Carrier, Feed, Folder, Poster, Publisher
+from cityops.simulator.electric import REPORT_US, EvBox
+from cityops.simulator.hailing import Companies
+from cityops.simulator.heating import Gateway
+from cityops.simulator.lamps import Cabinets
+from cityops.simulator.links import Clock, Device, Line, Link, links
+from cityops.simulator.meters import Cj188Line, Dlt645Line, Dlt698Line
+from cityops.simulator.operators import Operator
+from cityops.simulator.pages import Page, Pages
+from cityops.simulator.payments import Payments
+from cityops.simulator.pipes import Gas, Water
+from cityops.simulator.power import Substation
+from cityops.simulator.taxis import Taxi
+from cityops.simulator.timetable import PATH as TIMETABLE_PATH
+from cityops.simulator.timetable import Timetable
+from cityops.simulator.traffic import DATA_PATH, SITES_PATH, Traffic
+from cityops.simulator.world import World
+
+Address = tuple[str, int]
+S = 1_000_000
+AFTER_S = 4.0
+"""Taxis and electric buses are switched on after the others: a city does not wake at one stroke."""
+
+
+class Running(Protocol):
+    """A socket, server or carrier of the simulator."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the platform is at the other end."""
+        ...
+
+    def tick(self, now: int) -> None:
+        """Act."""
+        ...
+
+    async def close(self) -> None:
+        """End."""
+        ...
+
+
+Made = list[Link] | list[Line] | list[Carrier] | list[Pages]
+
+
+def taxis(world: World, interval_s: float) -> list[Taxi]:
+    """Give the taxis' terminals."""
+    rng = np.random.default_rng([world.seed, 8])
+    found = []
+    for number in range(1, world.size.taxis + 1):
+        interval = int(interval_s * rng.uniform(1.0, 1.5) * S)
+        first = world.started_at + int((AFTER_S + 1.0 + rng.uniform(0.0, interval_s * 1.5)) * S)
+        found.append(Taxi(world, number, interval, first))
+    return found
+
+
+def boxes(world: World) -> list[EvBox]:
+    """Give the electric buses' boxes."""
+    count = min(world.size.evs, world.size.buses)
+    first = world.started_at + int((AFTER_S + 2.0) * S)
+    return [EvBox(world, n, first + n * REPORT_US // max(count, 1)) for n in range(1, count + 1)]
+
+
+LINES: Mapping[str, Callable[[World], Device]] = {
+    "iec104": Substation,
+    "modbus": Gateway,
+    "dlt645": Dlt645Line,
+    "dlt698": Dlt698Line,
+    "cj188": Cj188Line,
+}
+"""Devices the platform dials."""
+POSTED: Mapping[str, Callable[[World], Feed]] = {"ridehailing": Companies, "bike_events": BikeTrips}
+PUBLISHED: Mapping[str, Callable[[World], Feed]] = {"hfp": BusEvents, "streetlights": Cabinets, "gas": Gas, "water": Water}
+DIALLED = ("jt905", "gb32960", "jt809")
+"""Devices that dial the platform."""
+DROPPED = "payments"
+
+
+def _traffic_pages(world: World) -> dict[str, Page]:
+    traffic = Traffic(world)
+    return {SITES_PATH: traffic.sites, DATA_PATH: traffic.measured}
+
+
+SERVED: Mapping[str, Callable[[World], Mapping[str, Page]]] = {
+    "datex2": _traffic_pages,
+    "gtfs_realtime": lambda world: {TIMETABLE_PATH: Timetable(world).feed},
+}
+"""Documents the platform polls."""
+
+
+class Departments:
+    """The departments that have a connector to speak to, by its name."""
+
+    def __init__(
+        self,
+        world: World,
+        peers: Mapping[str, Address],
+        folder: Path | None,
+        *,
+        password: str,
+        report_s: float,
+        clock: Clock,
+    ) -> None:
+        self.devices: dict[str, list[Any]] = {}
+        """Terminals, boxes and platforms that may lose power or line."""
+        self.lines: list[Line] = []
+        self.pages: list[Pages] = []
+        self.running: dict[str, list[Running]] = {}
+        for name, make in LINES.items():
+            if name in peers:
+                self.lines.append(Line(make(world), peers[name], clock))
+                self.running[name] = [self.lines[-1]]
+        feeds = {name: feed(world) for name, feed in POSTED.items() if name in peers}
+        self.bikes = next((feed for feed in feeds.values() if isinstance(feed, BikeTrips)), None)
+        """The bikes without docks, where they are reported at all."""
+        self.running |= {name: [Poster(feed, peers[name])] for name, feed in feeds.items()}
+        for name, feed in PUBLISHED.items():
+            if name in peers:
+                self.running[name] = [Publisher(feed(world), peers[name], f"city-{name}")]
+        for name, pages in SERVED.items():
+            if name in peers:
+                self.pages.append(Pages(peers[name][1], pages(world), clock))
+                self.running[name] = [self.pages[-1]]
+        if folder is not None:
+            self.running[DROPPED] = [Folder(Payments(world), folder)]
+        self._dial(world, peers, password, report_s, clock)
+
+    def _dial(self, world: World, peers: Mapping[str, Address], password: str, report_s: float, clock: Clock) -> None:
+        makers: dict[str, Callable[[], list[Any]]] = {
+            "jt905": lambda: list(taxis(world, report_s)),
+            "gb32960": lambda: list(boxes(world)),
+            "jt809": lambda: [Operator(world, password, int(report_s * 1.25 * S))],
+        }
+        for name, make in makers.items():
+            if name in peers:
+                self.devices[name] = make()
+                self.running[name] = [*links(self.devices[name], peers[name], clock, AFTER_S if name != "jt809" else 0.0)]
+
+    async def listen(self) -> None:
+        """Open every port the platform dials."""
+        for line in self.lines:
+            await line.listen()
+        for pages in self.pages:
+            await pages.listen()
+
+    def tick(self, now: int) -> None:
+        """Let everybody act."""
+        for group in self.running.values():
+            for one in group:
+                one.tick(now)
+
+    def stop(self) -> None:
+        """Let nobody begin anything new."""
+        for one in self._all():
+            one.stopping = True
+
+    def waiting(self) -> int:
+        """Give how many readings the platform has not acknowledged, of devices that have power."""
+        return sum(one.waiting for one in self._all() if one.silent is not True)
+
+    def totals(self) -> dict[str, dict[str, int]]:
+        """Give what each department sent, and what was acknowledged of it, by connector."""
+        found = {}
+        for name, group in self.running.items():
+            if name not in SERVED:
+                counted = [getattr(one, "outbox", one) for one in self._of(name)]
+                sums = {key: sum(getattr(one, key, 0) for one in counted) for key in ("sent", "acked", "waiting")}
+                found[name] = {"connected": sum(one.connected for one in group), **sums}
+        return found
+
+    def _of(self, name: str) -> list[Any]:
+        if name in self.devices:
+            return self.devices[name]
+        return [one.device if isinstance(one, Line) else one for one in self.running[name]]
+
+    def _all(self) -> list[Any]:
+        return [one for name in self.running if name not in SERVED for one in self._of(name)]
+
+    async def close(self) -> None:
+        """End everything."""
+        for group in self.running.values():
+            for one in group:
+                await one.close()
