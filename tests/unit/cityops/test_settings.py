@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -51,12 +52,21 @@ def test_no_database_says_how_to_get_one() -> None:
         settings.database_url(Config())
 
 
+def addresses(connectors: dict[str, dict[str, Any]]) -> set[str]:
+    """Give every host that instances listen on, dial or ask."""
+    found = set()
+    for table in connectors.values():
+        named = [table.get("listen", ""), *table.get("connect", []), *(str(v) for n, v in table.items() if "url" in n)]
+        found |= {n.removeprefix("http://").partition("/")[0].rpartition(":")[0] for n in named if n}
+    return found
+
+
 def test_the_demo_speaks_to_the_simulated_city_only_on_the_loopback(tmp_path: Path) -> None:
     place = Place(tmp_path)
     found = settings.demo(place, bootstrap="127.0.0.1:1", database="postgresql://x", port=None)
     assert found.connectors["jt808"]["authentication"] == "required"
     assert len(found.connectors["jt808"]["secret"]) >= 32
-    assert {t["listen"].rpartition(":")[0] for n, t in found.connectors.items() if n != "gbfs"} == {"127.0.0.1"}
+    assert addresses(found.connectors) == {"127.0.0.1"}
     again = settings.demo(place, bootstrap="127.0.0.1:1", database="postgresql://x", port=None)
     assert again.connectors == found.connectors
     assert msgspec.json.decode(msgspec.json.encode(found), type=Config) == found
