@@ -8,6 +8,7 @@ import json
 import pkgutil
 import re
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,14 +39,23 @@ def main(argv: list[str]) -> int:
         console.print(f"no benchmark {chosen.only!r}; there are {', '.join(n.removeprefix('bench_') for n in names())}")
         return 2
     results: dict[str, Result] = {}
+    failed: list[str] = []
     for name in wanted:
-        with console.status(f"{name.removeprefix('bench_')} ..."):
-            for result in importlib.import_module(f"tests.bench.{name}").run(chosen.seconds):
-                results[result.name] = result
-                console.print(f"[bold]{result.name}[/] {result.value:,.0f} {result.unit} {ratios(result)}")
+        begun = time.monotonic()
+        try:
+            with console.status(f"{name.removeprefix('bench_')} ..."):
+                for result in importlib.import_module(f"tests.bench.{name}").run(chosen.seconds):
+                    results[result.name] = result
+                    console.print(f"[bold]{result.name}[/] {result.value:,.0f} {result.unit} {ratios(result)}")
+        except Exception as error:  # noqa: BLE001 - the others are still worth measuring
+            failed.append(name.removeprefix("bench_"))
+            console.print(f"[bold red]{failed[-1]} FAILED[/]: {error!r}", highlight=False, soft_wrap=True)
+        console.print(f"{name.removeprefix('bench_')}: {time.monotonic() - begun:.0f} s")
     write(results)
     console.print(table(results))
-    return 0
+    if failed:
+        console.print(f"[bold red]failed: {', '.join(failed)}[/]")
+    return 1 if failed else 0
 
 
 def ratios(result: Result) -> str:

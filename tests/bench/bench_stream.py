@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -13,15 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from kafka import KafkaAdminClient, KafkaProducer
 
 from schemas import frame
 from schemas.config import Config, Connect, Database, Kafka
 from schemas.kinds.transport import BusPosition
 from storage.migrate import migrate
+from tests.bench import topics
+from tests.bench.city import ahead_ms
+from tests.bench.peer import PEERS, peer
 from tests.bench.result import Result
 from tests.integration.stack import Stack, running
-from tests.integration.workers import ROOT, Workers, query, until, workers
+from tests.integration.workers import Workers, query, until, workers
 
 COMMAND = "make bench ONLY=stream"
 SOURCES = 10_000
@@ -57,7 +56,7 @@ def frames(number: int, rows: int) -> list[tuple[bytes, frame.Headers]]:
             seq=seq,
             total=seq * rows,
         )
-        made.append(frame.encode(batch, header))
+        made.append(frame.encode(frame.lean(batch), header))
     return made
 
 
@@ -69,17 +68,6 @@ def settings(stack: Stack, database: str, folder: str) -> Config:
         database=Database(url=database),
         connect=Connect(),
     )
-
-
-def fill(bootstrap: str, topic: str, made: list[tuple[bytes, frame.Headers]]) -> None:
-    """Put frames into partition 0 of a topic."""
-    producer = KafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", linger_ms=20, max_request_size=4 << 20, max_in_flight_requests_per_connection=5
-    )
-    for value, headers in made:
-        producer.send(topic, value, partition=0, headers=headers)
-    producer.flush()
-    producer.close()
 
 
 def done(config: Config, agent: str, topic: str) -> int:
@@ -101,9 +89,13 @@ def through(crew: Workers, name: str, agent: str, topic: str, total: int) -> tup
 def run(seconds: float) -> Iterator[Result]:
     """Measure ours at three frame sizes, then plain faust on the same readings."""
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as stack:
-        plain = faust_rate(stack, int(max(5_000, 1_000 * seconds)))
+        plain = faust_rate(stack, int(max(5_000, 1_000 * seconds)), Path(folder))
         yield Result(
-            "plain_faust_windowed", plain, "readings/s", COMMAND, note="one JSON record a reading, tumbling table, one process"
+            "plain_faust_windowed",
+            plain,
+            "readings/s",
+            COMMAND,
+            note="per CPU second; one JSON record a reading, tumbling table in event time, one process",
         )
         for rows in (50, 500, 1000):
             number = int(max(200, min(4000, seconds * 100)))
@@ -115,7 +107,7 @@ def one(stack: Stack, rows: int, number: int, plain: float) -> Result:
     with tempfile.TemporaryDirectory() as folder, stack.fresh_database() as database:
         config = settings(stack, database, folder)
         migrate(database, config.database.schema)
-        fill(config.kafka.bootstrap, "raw-transport", frames(number, rows))
+        topics.fill_frames(config.kafka.bootstrap, "raw-transport", frames(number, rows))
         with workers(config) as crew:
             name = crew.start("clean,watch")
             cpu, wall, count = through(crew, name, "watch", "clean-transport", number)
@@ -125,23 +117,17 @@ def one(stack: Stack, rows: int, number: int, plain: float) -> Result:
     )  # fmt: skip
 
 
-def faust_rate(stack: Stack, records: int) -> float:
-    """Give readings per CPU second of the plain agent."""
-    admin = KafkaAdminClient(bootstrap_servers=stack.kafka)
-    if "bench-readings" not in {t["name"] for t in admin.describe_topics()}:
-        admin.create_topics({"bench-readings": {"num_partitions": 1, "replication_factor": 1}})
-    admin.close()
-    producer = KafkaProducer(bootstrap_servers=stack.kafka, acks="all", linger_ms=20)
-    for r in readings(records, time.time_ns() // 1000):
-        value = {"source": r.source, "ts": r.ts, "speed": r.speed, "occupancy": r.occupancy}
-        producer.send("bench-readings", json.dumps(value).encode(), partition=0, key=r.source.encode())
-    producer.flush()
-    producer.close()
-    command = [sys.executable, "-m", "tests.bench.plain_faust", stack.kafka, str(records)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
+def faust_rate(stack: Stack, records: int, folder: Path) -> float:
+    """Give readings per CPU second of the plain faust agent of the peers, on these readings."""
+    given, told = "bench-in-faust-bus", "bench-out-faust-bus"
+    topics.create(stack.kafka, given, told)
+    values = (
+        (r.source.encode(), {"source": r.source, "ts": r.ts // 1000, "speed": r.speed, "occupancy": r.occupancy})
+        for r in readings(records, ahead_ms() * 1000)
     )
-    found = re.search(r"cpu_per_record (\S+)", done.stdout)
-    if found is None:
-        raise RuntimeError(done.stdout[-500:] + done.stderr[-500:])
-    return 1 / float(found[1])
+    topics.fill(stack.kafka, given, ((key, json.dumps(value).encode(), []) for key, value in values))
+    state = str(folder / "faust-bus-state")
+    command = [sys.executable, str(PEERS / "faust_json.py"), stack.kafka, given, told, str(records), state, "speed,occupancy"]
+    with peer("faust-bus", command, folder) as at_work:
+        at_work.until("last reading", lambda: "end" in at_work.marks, 300)
+        return records / at_work.spent[1]
