@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help venv demo test check stack-test browser bench chaos generate format lock clean
+.PHONY: help venv demo test lint check stack-test browser bench chaos generate format lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,8 +32,10 @@ demo: venv ## the whole city on embedded parts; ARGS="--for 60 --headless"
 test: venv ## unit, contract, scenario and integration tests on the embedded broker and database
 	@$(PYTEST) $(ARGS)
 
-check: venv ## formatting, lint, types, layers, unit and contract tests
+lint: venv ## formatting, lint, types, layers
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+check: lint ## that, and unit, contract and scenario tests
 	@$(PYTEST) -q tests/unit tests/contract tests/scenarios $(ARGS)
 
 stack-test: venv ## the integration tests on real Kafka and real TimescaleDB; nothing may be skipped
