@@ -92,6 +92,8 @@ def _utilities(place: Place, city: SimulatorSettings) -> dict[str, dict[str, Any
         "dlt698": dialled("dlt698", meters=lines["dlt698"], registers=list(meters.OBJECTS), **polled),
         "cj188": dialled("cj188", meters=lines["cj188"], clock="arrival", **polled),
         "streetlights": published("streetlights", lamps.PROFILE),
+        "sparkplug": {"listen": _loopback(place, "sparkplug")},
+        "talq": {"listen": _loopback(place, "talq")},
         "gas": published("gas", pipes.GAS_PROFILE),
         "water": published("water", pipes.WATER_PROFILE),
     }
@@ -124,7 +126,14 @@ def simulator(config: Config, **changed: Any) -> SimulatorSettings:
     from cityops.simulator import departments, operators
     from cityops.simulator.run import SimulatorSettings
 
-    spoken = {*departments.LINES, *departments.POSTED, *departments.PUBLISHED, *departments.DIALLED, *departments.SERVED}
+    spoken = {
+        *departments.LINES,
+        *departments.POSTED,
+        *departments.PUBLISHED,
+        *departments.LAMPS,
+        *departments.DIALLED,
+        *departments.SERVED,
+    }
     drop = config.connectors.get(departments.DROPPED, {}).get("path")
     users = config.connectors.get("jt809", {}).get("users", {})
     return SimulatorSettings(

@@ -61,7 +61,7 @@ class Carrier:
         return self.acked + self.refused + self.waiting
 
     def tick(self, now: int) -> None:
-        """Take what is due, and begin to carry; a silent feed's messages are lost."""
+        """Take what is due, and carry from the first time on; a silent feed's messages are lost."""
         found = [] if self.stopping else self.feed.due(now)
         if self.silent:
             return
@@ -70,8 +70,8 @@ class Carrier:
             self.dropped += self._queue.popleft().rows
         if self._queue:
             self._filled.set()
-            if self._task is None:
-                self._task = asyncio.create_task(self._run())
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         while True:
@@ -145,6 +145,28 @@ class Publisher(Carrier):
                 messages = await self._batch()
                 await asyncio.gather(*(client.publish(m.to, m.body, qos=1) for m in messages))
                 self._done(messages)
+
+
+class Nodes(Feed, Protocol):
+    """A feed that must begin every connection with births."""
+
+    def births(self) -> list[Message]:
+        """Give the messages every connection begins with."""
+        ...
+
+
+class NodePublisher(Publisher):
+    """Publishes for nodes whose messages are numbered by connection: a new one begins with births, what waited is void."""
+
+    def __init__(self, nodes: Nodes, address: tuple[str, int], client_id: str) -> None:
+        super().__init__(nodes, address, client_id)
+        self._nodes = nodes
+
+    async def _carry(self) -> None:
+        self.dropped += self.waiting
+        self._queue.clear()
+        self._queue.extend(self._nodes.births())
+        await super()._carry()
 
 
 class Folder(Carrier):

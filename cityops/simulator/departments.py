@@ -8,13 +8,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cityops.simulator import lamps
 from cityops.simulator.bike_trips import BikeTrips
 from cityops.simulator.bus_events import BusEvents
-from cityops.simulator.carriers import Carrier, Feed, Folder, Poster, Publisher
+from cityops.simulator.carriers import Carrier, Feed, Folder, NodePublisher, Poster, Publisher
 from cityops.simulator.electric import REPORT_US, EvBox
 from cityops.simulator.hailing import Companies
 from cityops.simulator.heating import Gateway
-from cityops.simulator.lamps import Cabinets
+from cityops.simulator.lamp_makers import EdgeNodes, TalqGateway
+from cityops.simulator.lamps import OWN, Cabinets
 from cityops.simulator.links import Clock, Device, Line, Link, links
 from cityops.simulator.meters import Cj188Line, Dlt645Line, Dlt698Line
 from cityops.simulator.operators import Operator
@@ -81,7 +83,9 @@ LINES: Mapping[str, Callable[[World], Device]] = {
 }
 """Devices the platform dials."""
 POSTED: Mapping[str, Callable[[World], Feed]] = {"ridehailing": Companies, "bike_events": BikeTrips}
-PUBLISHED: Mapping[str, Callable[[World], Feed]] = {"hfp": BusEvents, "streetlights": Cabinets, "gas": Gas, "water": Water}
+PUBLISHED: Mapping[str, Callable[[World], Feed]] = {"hfp": BusEvents, "gas": Gas, "water": Water}
+LAMPS = (OWN, "sparkplug", "talq")
+"""Streetlights, by the maker of their cabinets."""
 DIALLED = ("jt905", "gb32960", "jt809")
 """Devices that dial the platform."""
 DROPPED = "payments"
@@ -128,6 +132,7 @@ class Departments:
         for name, feed in PUBLISHED.items():
             if name in peers:
                 self.running[name] = [Publisher(feed(world), peers[name], f"city-{name}")]
+        self._light(world, peers)
         for name, pages in SERVED.items():
             if name in peers:
                 self.pages.append(Pages(peers[name][1], pages(world), clock))
@@ -135,6 +140,20 @@ class Departments:
         if folder is not None:
             self.running[DROPPED] = [Folder(Payments(world), folder)]
         self._dial(world, peers, password, report_s, clock)
+
+    def _light(self, world: World, peers: Mapping[str, Address]) -> None:
+        """Let each maker's cabinets speak; a maker without a connector leaves its own to the city's."""
+        for maker, cabinets in lamps.shares(world, peers.keys()).items():
+            if maker not in peers:
+                continue
+            carrier: Carrier
+            if maker == "talq":
+                carrier = Poster(TalqGateway(world, cabinets), peers[maker])
+            elif maker == "sparkplug":
+                carrier = NodePublisher(EdgeNodes(world, cabinets), peers[maker], "city-sparkplug")
+            else:
+                carrier = Publisher(Cabinets(world, cabinets), peers[maker], "city-streetlights")
+            self.running[maker] = [carrier]
 
     def _dial(self, world: World, peers: Mapping[str, Address], password: str, report_s: float, clock: Clock) -> None:
         makers: dict[str, Callable[[], list[Any]]] = {

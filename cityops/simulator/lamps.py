@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from cityops.simulator.carriers import Message
 from cityops.simulator.conditions import drawn, wobble
-from cityops.simulator.estate import LAMPS_PER_CABINET, Site
+from cityops.simulator.estate import LAMPS_PER_CABINET
 from cityops.simulator.world import World
 from connectors.mqtt_json import encoder
 
 PROFILE = "streetlight"
+OWN = "streetlights"
+"""The instance that reads the city's own controllers."""
 REPORT_US = 30_000_000
 RATED_W, IDLE_W = 120.0, 0.8
 DIMMED = 60.0
@@ -18,26 +21,26 @@ DIMMED = 60.0
 
 
 class Cabinets:
-    """All cabinets; each reports every 30 s, in turn."""
+    """Some of the city's cabinets, by number; each reports every 30 s, in turn."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, cabinets: list[int]) -> None:
         self._world = world
-        count = len(world.estate.cabinets)
-        self._due = [world.started_at + 2_000_000 + n * REPORT_US // max(count, 1) for n in range(count)]
+        self._due = {n: world.started_at + 2_000_000 + n * REPORT_US // max(len(world.estate.cabinets), 1) for n in cabinets}
 
     def due(self, now: int) -> list[Message]:
         """Give the reports of the cabinets whose turn it is."""
         found = []
-        for n, cabinet in enumerate(self._world.estate.cabinets):
-            if now >= self._due[n]:
-                self._due[n] += REPORT_US * ((now - self._due[n]) // REPORT_US + 1)
-                found.append(self._report(n, cabinet, now))
+        for n, at in self._due.items():
+            if now >= at:
+                self._due[n] += REPORT_US * ((now - at) // REPORT_US + 1)
+                found += self.report(n, now // 1_000_000 * 1_000_000)
         return found
 
-    def _report(self, n: int, cabinet: Site, now: int) -> Message:
-        ts = now // 1_000_000 * 1_000_000
-        rows = [{"cabinet": cabinet.id, "ts": ts, **self.lamp(n, k, now)} for k in range(LAMPS_PER_CABINET)]
-        return Message(*encoder.message(PROFILE, "streetlight", rows), len(rows))
+    def report(self, n: int, now: int) -> list[Message]:
+        """Give what a cabinet says of its lamps: here as the plain JSON of the city's own controllers."""
+        cabinet = {"cabinet": self._world.estate.cabinets[n].id, "ts": now}
+        rows = [{**cabinet, **self.lamp(n, k, now)} for k in range(LAMPS_PER_CABINET)]
+        return [Message(*encoder.message(PROFILE, "streetlight", rows), len(rows))]
 
     def lamp(self, cabinet: int, place: int, now: int) -> dict[str, Any]:
         """Give what the controller of a lamp says."""
@@ -58,3 +61,12 @@ class Cabinets:
         }  # fmt: skip
         fault = "no_supply" if tripped else "lamp" if c.dark and not burns else ""
         return values | {"fault": fault}
+
+
+def shares(world: World, makers: Collection[str]) -> dict[str, list[int]]:
+    """Give the cabinets by who made them: of five one each is Sparkplug's and TALQ's, where these are among ``makers``."""
+    found: dict[str, list[int]] = {}
+    for n in range(len(world.estate.cabinets)):
+        maker = {3: "sparkplug", 4: "talq"}.get(n % 5, OWN)
+        found.setdefault(maker if maker in makers else OWN, []).append(n)
+    return found

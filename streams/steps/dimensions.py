@@ -24,8 +24,6 @@ SOURCE_US, GROUP_US = SOURCE_S * 1_000_000, GROUP_S * 1_000_000
 OPERATOR_FIELDS = ("operator", "company")
 """Fields that name who runs a source, by preference."""
 END_OF_TIME = 2**62
-ZONE_CODES = 1_000_000
-"""Codes of GB/T 2260 have six digits."""
 
 
 class ZoneNumbers:
@@ -33,18 +31,37 @@ class ZoneNumbers:
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self._number = np.full(ZONE_CODES, -1, np.int64)
+        self._least = 0
+        self._number = np.empty(0, np.int64)
+        """By code above the least: a city's codes lie close together."""
 
     def codes(self, zones: NDArray[np.int64]) -> Codes:
         """Give the number of each row's zone; 0 is no zone and has the number -1."""
-        numbers = self._number[zones]
-        new = np.flatnonzero((numbers < 0) & (zones > 0))
-        if len(new):
-            for code in np.unique(zones[new]):
-                self._number[code] = len(self.names)
+        placed = zones > 0
+        if not placed.any():
+            return np.full(len(zones), -1)
+        present = zones if placed.all() else zones[placed]
+        self._reach(int(present.min()), int(present.max()))
+        numbers = self._number[present - self._least]
+        if (numbers < 0).any():
+            for code in np.unique(present[numbers < 0]):
+                self._number[code - self._least] = len(self.names)
                 self.names.append(str(code))
-            numbers = self._number[zones]
-        return numbers
+            numbers = self._number[present - self._least]
+        if len(present) == len(zones):
+            return numbers
+        found = np.full(len(zones), -1)
+        found[placed] = numbers
+        return found
+
+    def _reach(self, low: int, high: int) -> None:
+        """Make the table hold codes from ``low`` to ``high``."""
+        if len(self._number) == 0:
+            self._least = low
+        below, above = max(0, self._least - low), max(0, high + 1 - self._least - len(self._number))
+        if below or above:
+            self._number = np.pad(self._number, (below, above), constant_values=-1)
+            self._least -= below
 
 
 class Named:

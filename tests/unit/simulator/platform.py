@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from cityops.simulator.carriers import Feed
+from cityops.simulator.estate import Counts
 from cityops.simulator.links import Device
+from cityops.simulator.world import Size, World
 from connectors._api import Peer, Received
 from connectors._api.registry import load
 from schemas.errors import Reject
@@ -70,3 +73,31 @@ def dialled(device: Device, platform: Platform, now: int) -> None:
     """Let the platform dial a device that listens."""
     exchange(device, platform, device.opened(now), now)
     exchange(device, platform, device.received(platform.start(now), now), now)
+
+
+NOON = (1_780_243_200 + 12 * 3600) * SECOND
+COUNTS = Counts(links=20, water=8, gas=9, heat=4, feeders=6, cabinets=3, meters=30)
+SIZE = Size(buses=12, taxis=30, coaches=9, hazmat=9, dust=2, bike_stations=12, bikes=40, hailing=20, evs=6, fixed=COUNTS)
+KEY = {"hash_key": "k"}
+
+
+def make_world(now: int = NOON) -> World:
+    return World(SIZE, 1405, now, 1, platform=True)
+
+
+def run(world: World, device: Device, platform: Platform, seconds: int) -> None:
+    for second in range(1, seconds + 1):
+        now = world.started_at + second * SECOND
+        world.step(now)
+        exchange(device, platform, device.tick(now), now)
+        exchange(device, platform, device.received(platform.tick(now), now), now)
+
+
+def gathered(world: World, feed: Feed, platform: Platform, seconds: int, origin: str = "") -> None:
+    for second in range(1, seconds + 1):
+        now = world.started_at + second * SECOND
+        world.step(now)
+        for message in feed.due(now):
+            before = len(platform.readings)
+            platform.read(message.body, now, origin + message.to)
+            assert len(platform.readings) - before >= message.rows, message.to

@@ -1,35 +1,22 @@
-"""Every department against its connector on a fake clock: all is understood, nothing refused, and the figures agree."""
+"""Transport and traffic against their connectors on a fake clock: all is understood, nothing refused, the figures agree."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from cityops.simulator import departments, heating, identity, lamps, meters, operators, pipes, power, tempo
+from cityops.simulator import departments, identity, operators, tempo
 from cityops.simulator.bike_trips import BikeTrips
 from cityops.simulator.bus_events import BusEvents
-from cityops.simulator.carriers import Feed
 from cityops.simulator.electric import EvBox
-from cityops.simulator.estate import DLT645, DLT698, Counts
 from cityops.simulator.hailing import Companies
-from cityops.simulator.heating import Gateway
-from cityops.simulator.lamps import Cabinets
-from cityops.simulator.links import Device
-from cityops.simulator.meters import Cj188Line, Dlt645Line, Dlt698Line
 from cityops.simulator.operators import Operator
-from cityops.simulator.payments import Payments
-from cityops.simulator.pipes import Gas, Water
-from cityops.simulator.power import Substation
 from cityops.simulator.taxis import Taxi
 from cityops.simulator.tempo import Kind
 from cityops.simulator.timetable import Timetable
 from cityops.simulator.traffic import Traffic
-from cityops.simulator.world import Size, World
+from cityops.simulator.world import World
 from schemas.kinds.bikes import BikeEvent
-from schemas.kinds.lighting import Streetlight
-from schemas.kinds.payments import BillPayment
 from schemas.kinds.services import (
     BusEvent,
     DriverDuty,
@@ -42,35 +29,7 @@ from schemas.kinds.services import (
 )
 from schemas.kinds.traffic import TrafficDetector, TrafficLink
 from schemas.kinds.transport import CoachPosition, HazmatPosition, ServiceAlert, TaxiPosition, TripUpdate
-from schemas.kinds.utilities import GasNode, HeatSubstation, MeterReading, PowerLoad, WaterNode
-from tests.unit.simulator.platform import SECOND, Platform, dialled, exchange
-
-NOON = (1_780_243_200 + 12 * 3600) * SECOND
-COUNTS = Counts(links=20, water=8, gas=9, heat=4, feeders=6, cabinets=3, meters=30)
-SIZE = Size(buses=12, taxis=30, coaches=9, hazmat=9, dust=2, bike_stations=12, bikes=40, hailing=20, evs=6, fixed=COUNTS)
-KEY = {"hash_key": "k"}
-
-
-def make_world(now: int = NOON) -> World:
-    return World(SIZE, 1405, now, 1, platform=True)
-
-
-def run(world: World, device: Device, platform: Platform, seconds: int) -> None:
-    for second in range(1, seconds + 1):
-        now = world.started_at + second * SECOND
-        world.step(now)
-        exchange(device, platform, device.tick(now), now)
-        exchange(device, platform, device.received(platform.tick(now), now), now)
-
-
-def gathered(world: World, feed: Feed, platform: Platform, seconds: int, origin: str = "") -> None:
-    for second in range(1, seconds + 1):
-        now = world.started_at + second * SECOND
-        world.step(now)
-        for message in feed.due(now):
-            before = len(platform.readings)
-            platform.read(message.body, now, origin + message.to)
-            assert len(platform.readings) - before >= message.rows, message.to
+from tests.unit.simulator.platform import COUNTS, KEY, NOON, SECOND, SIZE, Platform, exchange, gathered, make_world, run
 
 
 def test_taxis_report_positions_shifts_and_trips_and_all_is_acknowledged() -> None:
@@ -216,115 +175,6 @@ def test_buses_are_later_in_the_rush_hour() -> None:
     assert mean_delay(7.7) > mean_delay(14.0) + 60.0
 
 
-@pytest.mark.parametrize(("hour", "burns"), [(12, False), (1, True)])
-def test_lamps_burn_at_night_and_the_faulty_ones_otherwise(hour: int, burns: bool) -> None:
-    world, platform = make_world((1_780_243_200 + hour * 3600) * SECOND), Platform("mqtt_json", profile=lamps.PROFILE)
-    gathered(world, Cabinets(world), platform, 40)
-    assert platform.rejects == []
-    rows = platform.of(Streetlight)
-    assert {r.source for r in rows} == set(world.sources["streetlight"])
-    odd = {world.sources["streetlight"][n] for f in world.faults for n in [f.subject] if f.effect in ("lit", "unlit")}
-    for r in rows:
-        assert r.commanded_on is burns
-        if r.source not in odd:
-            assert (r.on, r.power > 50.0) == (burns, burns)
-    assert {r.source for r in rows if r.on != burns} <= odd
-
-
-def test_water_and_gas_follow_demand_and_show_burst_and_leak() -> None:
-    world, water = make_world(), Platform("mqtt_json", profile=pipes.WATER_PROFILE)
-    gas = Platform("mqtt_json", profile=pipes.GAS_PROFILE)
-    feeds = (Water(world), water), (Gas(world), gas)
-    for second in range(1, 160):
-        world.step(NOON + second * SECOND)
-        for feed, platform in feeds:
-            for message in feed.due(NOON + second * SECOND):
-                platform.read(message.body, NOON + second * SECOND, message.to)
-    assert water.rejects == gas.rejects == []
-    nodes, pits = water.of(WaterNode), gas.of(GasNode)
-    assert {n.source for n in nodes} == set(world.sources["water_node"])
-    assert {n.source for n in pits} == set(world.sources["gas_node"])
-    burst, leak = world.sources["water_node"][4], world.sources["gas_node"][7]
-    first, *_, last = [n for n in nodes if n.source == burst]
-    assert last.pressure < first.pressure - 100_000.0
-    assert last.flow > 1.5 * first.flow
-    assert max(n.lel for n in pits if n.source == leak) > 40.0
-    assert max(n.lel for n in pits if n.source != leak) < 2.0
-    for source in world.sources["water_node"]:
-        volumes = [n.volume for n in nodes if n.source == source]
-        assert volumes == sorted(volumes)
-
-
-def test_the_burst_slows_the_street_beside_it() -> None:
-    world = make_world()
-    jam = next(f for f in world.faults if f.id == "burst-street")
-    free = world.link_speed(jam.subject)[0]
-    for second in range(1, 80):
-        world.step(NOON + second * SECOND)
-    assert world.link_speed(jam.subject)[0] < 0.3 * free
-    edge = world.estate.links[jam.subject].edge
-    assert world.fleet.jam[edge] == world.hailing.jam[edge] < 0.3
-
-
-def test_the_substation_is_interrogated_and_reports_its_feeders() -> None:
-    world = make_world()
-    station = Substation(world)
-    platform = Platform("iec104", points=power.points(world.estate.feeders), common_addresses=[power.CA])
-    dialled(station, platform, NOON)
-    run(world, station, platform, 60)
-    loads = platform.of(PowerLoad)
-    assert platform.rejects == []
-    assert {r.source for r in loads} == set(world.sources["power_load"])
-    whole = [r for r in loads if r.load is not None]
-    assert len(whole) > 50
-    assert all(r.flag is None and 49.8 < r.frequency < 50.2 and 8_000 < r.voltage_a < 11_000 for r in whole)
-    assert {r.source for r in whole if r.load > 80.0} == {world.sources["power_load"][3]}
-    assert any(r.closed for r in loads)
-
-
-def test_the_heating_gateway_answers_for_every_station() -> None:
-    world = make_world()
-    gateway = Gateway(world)
-    platform = Platform("modbus", registers=heating.registers(world.estate.heat), interval_s=10.0)
-    dialled(gateway, platform, NOON)
-    run(world, gateway, platform, 30)
-    stations = platform.of(HeatSubstation)
-    assert platform.rejects == []
-    assert {r.source for r in stations} == set(world.sources["heat_substation"])
-    for r in stations:
-        assert r.supply_temperature > r.return_temperature > 30.0
-        assert r.outdoor_temperature == pytest.approx(world.conditions.outdoor, abs=0.3)
-        assert r.supply_pressure == pytest.approx(620_000, abs=10_000)
-        assert r.pump_on
-
-
-METER_LINES = [(DLT645, Dlt645Line, {}), (DLT698, Dlt698Line, {"registers": list(meters.OBJECTS)}), ("cj188", Cj188Line, {})]
-
-
-@pytest.mark.parametrize(("name", "make", "more"), METER_LINES)
-def test_every_meter_of_a_line_is_read(name: str, make: Callable[[World], meters.MeterLine], more: dict[str, object]) -> None:
-    world = make_world()
-    line = make(world)
-    platform = Platform(name, meters=meters.settings(list(line.meters.values())), interval_s=30.0, **more)
-    dialled(line, platform, NOON)
-    run(world, line, platform, 65)
-    found = platform.of(MeterReading)
-    assert platform.rejects == []
-    assert {r.source for r in found} == {meter.site.id for meter in line.meters.values()}
-    for source in {r.source for r in found}:
-        counters = [r.energy if r.medium in ("electricity", "heat") else r.volume for r in found if r.source == source]
-        assert len(counters) >= 2
-        assert counters == sorted(counters)
-        assert counters[0] > 0
-
-
-def test_power_and_energy_of_a_meter_belong_together() -> None:
-    homes = meters.Households(make_world())
-    address = "140500000001"
-    one, two = (homes.electricity(address, NOON + hour * 3600 * SECOND) for hour in (0, 1))
-    assert two["energy"] - one["energy"] == pytest.approx((one["power"] + two["power"]) / 2000.0, rel=0.05)
-
-
 def test_traffic_is_read_with_its_table_and_links_are_slow_in_the_rush_hour() -> None:
     def states(hour: float) -> list[TrafficLink]:
         now = 1_780_243_200 * SECOND + int(hour * 3600) * SECOND
@@ -358,16 +208,6 @@ def test_stops_and_notices_are_published_for_passengers() -> None:
     assert len(trips) >= SIZE.buses / 2
     assert all(t.arrival_at > t.ts for t in trips)
     assert len(notices) >= 1
-
-
-def test_payments_arrive_as_files_and_one_of_them_is_negative() -> None:
-    world, platform = make_world(), Platform("table_file", **KEY)
-    gathered(world, Payments(world), platform, 100)
-    paid = platform.of(BillPayment)
-    assert platform.rejects == []
-    assert len({p.bill for p in paid}) == len(paid) > 20
-    assert [p.amount for p in paid if p.amount < 0] == [-98765]
-    assert all(not p.source.isdigit() for p in paid), "no account number is kept"
 
 
 def test_departments_without_a_connector_are_left_out(tmp_path: object) -> None:

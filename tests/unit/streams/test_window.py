@@ -16,7 +16,7 @@ from schemas.frame import from_readings
 from schemas.kinds.transport import BusPosition
 from storage import sketch
 from storage.windows import merged
-from streams.steps.dimensions import KindWindows
+from streams.steps.dimensions import KindWindows, ZoneNumbers
 from streams.steps.enrich import with_judgement
 from streams.steps.sources import Columns, SourceTable
 
@@ -158,3 +158,11 @@ def test_a_sketch_knows_negative_values() -> None:
     assert scale.quantiles(counts, 0.0) == pytest.approx(-120.0, rel=0.01)
     assert scale.quantiles(counts, 0.5) == 0.0
     assert scale.quantiles(counts, 1.0) == pytest.approx(600.0, rel=0.01)
+
+
+def test_zones_are_numbered_in_order_of_appearance_whatever_their_codes() -> None:
+    zones = ZoneNumbers()
+    assert zones.codes(np.array([0, 0])).tolist() == [-1, -1]
+    assert zones.codes(np.array([140581, 0, 140502])).tolist() == [1, -1, 0]
+    assert zones.codes(np.array([110101, 140581, 650000, 140502])).tolist() == [2, 1, 3, 0]
+    assert zones.names == ["140502", "140581", "110101", "650000"]
