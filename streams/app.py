@@ -310,7 +310,7 @@ class Agent:
             await outcome.write(connection)
 
     async def _patiently(self, what: str, attempt: Callable[[], Any]) -> Any:
-        """Repeat an attempt for ever while its fault is a passing one, with a growing pause up to 5 s."""
+        """Repeat an attempt for ever while its fault is a passing one, with a growing pause up to 1 s."""
         pause = 0.1
         while True:
             self.waits_for = what
@@ -323,7 +323,7 @@ class Agent:
             finally:
                 self.waits_for = ""
             await asyncio.sleep(pause)
-            pause = min(5.0, pause * 2)
+            pause = min(1.0, pause * 2)
 
     async def pass_time(self, now: int) -> None:
         """Adopt idle partitions and let time pass on them; called every second between batches."""

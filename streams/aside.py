@@ -54,7 +54,7 @@ def rejected(record: Record, stage: str, reason: str, detail: str, raw: bytes) -
         ts_max=record.produced_at,
         seen_at=record.produced_at,
         connector=header.connector if header else "unknown",
-        run=f"{header.run}.{stage}" if header else f"{record.topic}/{record.partition}/{record.offset}.{stage}",
+        run=f"{header.run}.{record.topic}.{stage}" if header else f"{record.topic}/{record.partition}/{record.offset}.{stage}",
         bucket=record.partition,
         seq=header.seq if header else 1,
         total=0,

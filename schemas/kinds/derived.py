@@ -36,7 +36,7 @@ class Window(Reading, frozen=True, kw_only=True, tag="window"):
     last: Annotated[float, meta("末值", "Value of the newest reading, in the metric's unit")]
     last_at: Annotated[int, meta("末值时间", "Event time of that reading, since 1970 UTC", "µs", ge=0)]
     p50: Annotated[float, meta("中位数", "Median within 1 %, in the metric's unit; groups only")] | None = None
-    p95: Annotated[float, meta("95 分位数", "95th percentile within 1 %, in the metric's unit; groups only")] | None = None
+    p95: Annotated[float, meta("第 95 百分位数", "95th percentile within 1 %, in the metric's unit; groups only")] | None = None
     sketch: Annotated[bytes, meta("分布", "Counts by bucket, as storage/sketch.py packs them")] | None = None
 
 

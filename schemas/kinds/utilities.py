@@ -46,7 +46,7 @@ class WaterNode(Utility, frozen=True, kw_only=True, tag="water_node"):
     temperature: Temperature | None = None
     turbidity: Annotated[float, meta("浊度", "Turbidity", "NTU", ge=0, le=4000, grade=Grade.PUBLIC)] | None = None
     chlorine: Annotated[float, meta("余氯", "Free chlorine", "g/m³", ge=0, le=100, grade=Grade.PUBLIC)] | None = None
-    ph: Annotated[float, meta("pH", "Acidity pH", ge=0, le=14, grade=Grade.PUBLIC)] | None = None
+    ph: Annotated[float, meta("酸碱度", "Acidity pH", ge=0, le=14, grade=Grade.PUBLIC)] | None = None
     pump_on: Annotated[bool, meta("水泵运行", "A pump runs")] | None = None
 
 

@@ -45,7 +45,7 @@ COMMENT ON COLUMN windows."high" IS '最大值 / Maximum, in the metric''s unit'
 COMMENT ON COLUMN windows."last" IS '末值 / Value of the newest reading, in the metric''s unit';
 COMMENT ON COLUMN windows."last_at" IS '末值时间 / Event time of that reading, since 1970 UTC [µs]';
 COMMENT ON COLUMN windows."p50" IS '中位数 / Median within 1 %, in the metric''s unit; groups only';
-COMMENT ON COLUMN windows."p95" IS '95 分位数 / 95th percentile within 1 %, in the metric''s unit; groups only';
+COMMENT ON COLUMN windows."p95" IS '第 95 百分位数 / 95th percentile within 1 %, in the metric''s unit; groups only';
 COMMENT ON COLUMN windows."sketch" IS '分布 / Counts by bucket, as storage/sketch.py packs them';
 COMMENT ON COLUMN windows."quality" IS '质量位 / Quality bits, 0 is good';
 COMMENT ON COLUMN windows."zone" IS '行政区 / County by GB/T 2260 code';

@@ -38,7 +38,7 @@ COMMENT ON COLUMN water_node."level" IS '液位 / Level above the sensor''s zero
 COMMENT ON COLUMN water_node."temperature" IS '温度 / Temperature [°C]';
 COMMENT ON COLUMN water_node."turbidity" IS '浊度 / Turbidity [NTU]';
 COMMENT ON COLUMN water_node."chlorine" IS '余氯 / Free chlorine [g/m³]';
-COMMENT ON COLUMN water_node."ph" IS 'pH / Acidity pH';
+COMMENT ON COLUMN water_node."ph" IS '酸碱度 / Acidity pH';
 COMMENT ON COLUMN water_node."pump_on" IS '水泵运行 / A pump runs';
 COMMENT ON COLUMN water_node."quality" IS '质量位 / Quality bits, 0 is good';
 COMMENT ON COLUMN water_node."zone" IS '行政区 / County by GB/T 2260 code';

@@ -175,7 +175,7 @@ class CleanTask:
             stage="raw",
             fingerprint=fingerprint("reject", "raw"),
             rows=len(rows),
-            run=f"{header.run}.clean",
+            run=f"{header.run}.{self._out}.clean",
             total=0,
             duplicates=0,
             rejected={},

@@ -29,6 +29,7 @@ from tests.chaos.outcome import LEFT_OUT
 from tests.chaos.run import Conditions, Look, Ran, run
 from tests.chaos.schedule import DEFAULT_FAULTS, DEFAULT_SEED, HERE, Flawed, Schedule, generate, load
 from tests.chaos.script import S, Script
+from tests.integration.timescale import Unavailable as NoTimescale
 
 BUILD = Path(__file__).parents[2] / "build"
 PACE, FREE_PACE = 1.0, 2.5
@@ -77,7 +78,7 @@ def main(argv: list[str]) -> int:
         except KeyboardInterrupt:
             console.print("[yellow]中断 interrupted; everything started was ended")
             return INTERRUPTED
-        except Fatal as error:
+        except (Fatal, NoTimescale) as error:
             console.print(f"[red]{escape(str(error))}")
             return FAILED
     sys.stdout.write(report.line(told) + "\n")

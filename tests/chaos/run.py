@@ -67,11 +67,11 @@ async def run(script: Script, faults: tuple[Fault, ...], where: Conditions, work
     """
     feed = Feed(script.bikes)
     await feed.start()
-    system = System(work, where.network, feed.port)
+    system = System(work, where.network, feed.port, where.small_disk, where.timescale)
     fleet: Fleet | None = None
     try:
         look("starting", 0.0)
-        system.start(small_disk=where.small_disk, timescale=where.timescale)
+        system.start()
         await _until_joined(system)
         fleet = Fleet([_device(s, system) for s in script.senders], script.schedule.steps, pace)
         return await _drive(script, faults, system, fleet, feed, look)

@@ -85,9 +85,10 @@ class Meter:
         """Look until cancelled."""
         try:
             while True:
+                before = not self._system.down
                 stored = await self._ask()
                 await self._look_at_broker()
-                up = not self._system.down and self._broker is not None
+                up = before and not self._system.down and self._broker is not None
                 made = self._fleet.made(self._system.config.kafka.partitions)
                 self.stalls.look(self._fleet.clock, made, stored if up else None)
                 await asyncio.sleep(LOOK_S)

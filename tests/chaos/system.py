@@ -48,25 +48,27 @@ class System:
     work: Path
     network: Network | None
     feed_port: int
-    disk: SmallDisk | None = None
-    timescale: Timescale | None = None
+    small_disk: bool
+    on_timescale: bool
     supervisor: Supervisor = field(default_factory=Supervisor)
     config: Config = field(default_factory=Config)
     ports: dict[str, int] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     """Parts that a fault holds down or frozen just now."""
 
-    def start(self, *, small_disk: bool, timescale: bool) -> None:
-        """Start everything; readings may come when this returns."""
+    def __post_init__(self) -> None:
         self.place = Place(self.work)
+        self.disk = SmallDisk(self.place.root / "spool", SPOOL_MB) if self.small_disk else None
+        self.timescale = Timescale(self.work) if self.on_timescale else None
+        self.embedded = Embedded(self.place, postgres=not self.on_timescale)
+
+    def start(self) -> None:
+        """Start everything; readings may come when this returns."""
         self.place.lock()
-        if small_disk:
-            self.disk = SmallDisk(self.place.root / "spool", SPOOL_MB)
+        if self.disk is not None:
             self.disk.start()
-        if timescale:
-            self.timescale = Timescale(self.work)
+        if self.timescale is not None:
             self.timescale.start()
-        self.embedded = Embedded(self.place, postgres=not timescale)
         self.embedded.start()
         self._configure()
         self.embedded.topics(self.config.kafka.partitions)
@@ -171,14 +173,14 @@ class System:
         return {p.name: p.restarts for p in self.supervisor.parts}
 
     def stop(self) -> None:
-        """End every process, then the disk."""
+        """End every process, then the disk: all has been read by now, so only the database ends in order."""
         for part in self.supervisor.parts:
+            part.wanted = False
             for process in self.tree(part.name):
                 with suppress(psutil.Error):
-                    process.send_signal(signal.SIGCONT)
+                    process.send_signal(signal.SIGCONT if part.name == "postgres" else signal.SIGKILL)
         self.supervisor.stop_all()
-        if hasattr(self, "embedded"):
-            self.embedded.stop()
+        self.embedded.stop()
         if self.timescale is not None:
             self.timescale.stop()
         if self.disk is not None:

@@ -142,7 +142,7 @@ export interface Window {
   last_at: number;
   /** 中位数 Median within 1 %, in the metric's unit; groups only */
   p50: number | null;
-  /** 95 分位数 95th percentile within 1 %, in the metric's unit; groups only */
+  /** 第 95 百分位数 95th percentile within 1 %, in the metric's unit; groups only */
   p95: number | null;
   /** 分布 Counts by bucket, as storage/sketch.py packs them */
   sketch: number | null;
@@ -1042,7 +1042,7 @@ export interface WaterNode {
   turbidity: number | null;
   /** 余氯 Free chlorine [g/m³] */
   chlorine: number | null;
-  /** pH Acidity pH */
+  /** 酸碱度 Acidity pH */
   ph: number | null;
   /** 水泵运行 A pump runs */
   pump_on: boolean | null;
