@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -49,8 +50,13 @@ setattr(driver, "RoundRobinPartitionAssignor", CopartitionAssignor)  # noqa: B01
 zstd_encode.__defaults__ = (1,)
 
 
-def make_app(name: str, config: Config, slot: int) -> faust.App:
-    """Give a faust application whose settings survived our fault runs (see docs/adr)."""
+def make_app(name: str, config: Config, slot: int, topics: Sequence[str]) -> faust.App:
+    """Give a faust application whose settings survived our fault runs (see docs/adr).
+
+    The static member's name tells its topics: Kafka gives a member that returns its old partitions whatever it
+    subscribes to now, so a release that reads one topic more would never be given it.
+    """
+    subscription = zlib.crc32(",".join(sorted(topics)).encode())
     return faust.App(
         name,
         datadir=Path(config.data_dir) / "faust",
@@ -61,7 +67,7 @@ def make_app(name: str, config: Config, slot: int) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
-        consumer_group_instance_id=f"{name}-{slot}",
+        consumer_group_instance_id=f"{name}-{slot}-{subscription:08x}",
         consumer_max_fetch_size=MAX_FRAME,
         broker_session_timeout=10,
         broker_heartbeat_interval=1,
@@ -234,13 +240,8 @@ class Agent:
             log.warning("waiting", agent=self.name, what="kafka", error=repr(error))
             return False
         if earliest >= offset:
-            log.warning(
-                "records expired before they were read",
-                agent=self.name,
-                topic=tp[0],
-                partition=tp[1],
-                lost=offset - slot.position,
-            )
+            lost = offset - slot.position
+            log.warning("records expired before they were read", agent=self.name, topic=tp[0], partition=tp[1], lost=lost)
             return True
         await self._seek(faust_tp, max(slot.position, earliest))
         return False

@@ -77,8 +77,9 @@ class Worker:
         self.beats = False
         """The heart has begun to beat."""
         store = list(agents) == ["store"]
-        self.app = make_app("cityops-store" if store else "cityops-stream", config, slot)
         self.agents = [self._agent(name) for name in agents]
+        named = [topic for agent in self.agents for topic in agent.topics]
+        self.app = make_app("cityops-store" if store else "cityops-stream", config, slot, named)
         for agent in self.agents:
             agent.attach(self.app, self.parts)
         self.app.timer(1.0)(self._tick)
