@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from abc import ABC, abstractmethod
 from collections import deque
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -37,7 +38,7 @@ class Feed(Protocol):
         ...
 
 
-class Carrier:
+class Carrier(ABC):
     """Takes a feed's messages to the platform in order, and counts them."""
 
     def __init__(self, feed: Feed) -> None:
@@ -81,9 +82,9 @@ class Carrier:
                 self.connected = False
                 await asyncio.sleep(PAUSE_S)
 
+    @abstractmethod
     async def _carry(self) -> None:
         """Connect and hand on messages until that fails."""
-        raise NotImplementedError
 
     async def _batch(self) -> list[Message]:
         """Wait for messages; they stay in the queue until ``_done``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -97,7 +98,7 @@ def _kilo(watts: float, curve: Curve, now: int) -> float:
     return watts * _seconds(curve, now) / 3.6e6
 
 
-class MeterLine:
+class MeterLine(ABC):
     """A line of meters behind a data terminal: each request to one of them is answered, others stay unanswered."""
 
     def __init__(self, source: str, world: World, meters: Sequence[Meter]) -> None:
@@ -113,13 +114,13 @@ class MeterLine:
         """Meters keep no queue."""
         return 0
 
+    @abstractmethod
     def make_framing(self) -> Framing:
         """Give what cuts requests."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, packet: bytes, now: int) -> bytes:
         """Give the answer to one request; nothing to what is none."""
-        raise NotImplementedError
 
     def wants_link(self, now: int) -> bool:
         """Tell whether the line answers."""
@@ -132,6 +133,7 @@ class MeterLine:
 
     def closed(self, now: int) -> None:
         """Nothing is bound to a connection."""
+        del now
 
     def received(self, chunk: bytes, now: int) -> bytes:
         """Answer requests."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ RAMP_S = 60.0
 INLET_PA, OUTLET_PA = 210_000.0, 2_150.0
 
 
-class Pipes:
+class Pipes(ABC):
     """A network's loggers, each waking in its own second of the interval."""
 
     def __init__(self, world: World, count: int, interval: int) -> None:
@@ -38,9 +39,9 @@ class Pipes:
                 found.append(self.message(n, now // 1_000_000 * 1_000_000))
         return found
 
+    @abstractmethod
     def message(self, n: int, now: int) -> Message:
         """Give what device ``n`` publishes."""
-        raise NotImplementedError
 
     def ramp(self, kind: str, n: int, effect: Any, now: int) -> float:
         """Give the value of a fault as it has grown since it began; 0 without one."""

@@ -91,6 +91,17 @@ def from_digits(text: str, length: int) -> bytes:
     return bytes.fromhex(text.zfill(2 * length))
 
 
+def date_text(raw: bytes) -> str:
+    """Give ``YYYY-MM-DD`` of four BCD bytes; bytes that are no BCD stay hex."""
+    h = raw.hex()
+    return f"{h[0:4]}-{h[4:6]}-{h[6:8]}" if h.isdigit() else h.upper()
+
+
+def date_bytes(text: str) -> bytes:
+    """Give the bytes that ``date_text`` shows so."""
+    return bytes.fromhex(text.replace("-", ""))
+
+
 def number(raw: bytes) -> int | str:
     """Give the number the digits write; bytes that are no BCD stay hex."""
     h = raw.hex()

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from connectors._api import bcd
 from connectors._api.episodes import Edge
-from connectors.jt808 import bcd, header, location
+from connectors.jt808 import header, location
 from connectors.jt808.alarms import AHEAD_US, Alarms, bits
 from connectors.jt808.terminals import source_of
 from schemas.errors import Reject

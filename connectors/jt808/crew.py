@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from connectors._api import bcd
 from connectors._api.pseudonym import pseudonym
-from connectors.jt808 import bcd
 from connectors.jt808.fields import text
 from schemas.errors import Reject
 

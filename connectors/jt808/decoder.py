@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from connectors._api import Peer, Received, Reply, Settings
+from connectors._api import Peer, Received, Reply, Settings, bcd
 from connectors._api.coordinates import to_wgs84
 from connectors._api.mapping import read as read_mapping
-from connectors.jt808 import alarms, bcd, columns, crew, encoder, location, messages
+from connectors.jt808 import alarms, columns, crew, encoder, location, messages
 from connectors.jt808.header import ENCRYPTION_MASK, PLATFORM_IDS, SUB_PACKAGE_BIT, Header, parse
 from connectors.jt808.subpackages import RAW_KEPT, SubPackages
 from connectors.jt808.terminals import Terminal, Terminals

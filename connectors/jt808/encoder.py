@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from struct import Struct
 from typing import Any
 
-from connectors.jt808 import bcd, header
+from connectors._api import bcd
+from connectors.jt808 import header
 from connectors.jt808.framing import frame
 from connectors.jt808.header import BODY_MAX, Header, Version
 

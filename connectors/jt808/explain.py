@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from connectors._api import Settings
+from connectors._api import Settings, bcd
 from connectors._api.spans import Span
-from connectors.jt808 import alarms, bcd, location, messages
+from connectors.jt808 import alarms, location, messages
 from connectors.jt808.fields import Codec, Layout, Many, Stretch
 from connectors.jt808.framing import FLAG, check_byte, unescape
 from connectors.jt808.header import ENCRYPTION_MASK, FORM_2013, FORM_2019, SUB_PACKAGE_BIT, VERSION_BIT, Header, parse

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Any, NamedTuple, Protocol
 
-from connectors.jt808 import bcd
+from connectors._api import bcd
 from schemas.errors import Fatal, Reject
 
 LINE = re.compile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Literal, NamedTuple
 
-from connectors.jt808 import bcd
+from connectors._api import bcd
 from schemas.errors import Reject
 
 Version = Literal["2011", "2013", "2019"]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from connectors.jt808 import bcd
+from connectors._api import bcd
 from connectors.jt808.fields import Codec, Field, Number, layout
 from schemas.errors import Reject
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors._api import Peer, load
-from connectors.jt808 import bcd, encoder, location, messages
+from connectors._api import Peer, bcd, load
+from connectors.jt808 import encoder, location, messages
 from connectors.jt808.fields import Codec, Layout, Many, Number, Stretch
 from connectors.jt808.framing import Framing
 from schemas.kinds.transport import BusPosition
