@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -220,6 +221,7 @@ def generate(
 
 
 def _process(config: Path | None, data_dir: Path | None) -> Config:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the process takes care of it: nothing is begun yet
     logs.configure(process=True)
     return settings.settle(config, data_dir)
 

@@ -290,8 +290,7 @@ class Agent:
 
     async def _save(self, outcomes: dict[TP, tuple[Outcome, int]]) -> None:
         """Write all partitions of a batch in one transaction, in order, each checkpoint first: it locks its row."""
-        timer = metrics.STORE_SECONDS.labels(self.name).time()
-        with timer:
+        with metrics.STORE_SECONDS.labels(self.name).time():
             async with self._pool.acquire() as connection, connection.transaction():
                 for tp, (outcome, next_offset) in sorted(outcomes.items(), key=lambda item: item[0]):
                     await self._save_one(connection, tp, outcome, next_offset)
@@ -325,6 +324,10 @@ class Agent:
                 self.waits_for = ""
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 2)
+
+    async def finish(self) -> None:
+        """Return when the batch in work is committed; nothing is begun after it."""
+        await self._lock.acquire()
 
     async def pass_time(self, now: int) -> None:
         """Adopt idle partitions and let time pass on them; called every second between batches."""

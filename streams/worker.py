@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import importlib.resources
 import os
+import signal
 import socket
 import threading
 import time
@@ -51,6 +53,7 @@ START_LATE_S = 120.0
 FROZEN_S = 5.0
 """A watchdog that wakes this late was itself stopped, with the whole process: nothing hangs because of that."""
 KNOCK_S = 0.5
+END_S = 10.0
 
 
 def rules_of(config: Config) -> dict[str, Rule]:
@@ -178,6 +181,17 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - as in maintenance
             fatal("rollup", error)
 
+    async def end(self) -> None:
+        """End the process once what is being committed is committed; a restart reads on from there.
+
+        What the database or the broker keeps waiting is left as a crash would leave it.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_S):
+                for agent in self.agents:
+                    await agent.finish()
+        os._exit(0)
+
     async def _heartbeat(self, *_: Any) -> None:
         self.beat, self.beats = time.monotonic(), True
 
@@ -197,6 +211,20 @@ class Worker:
                 if agent.busy_since is not None and not agent.waits_for and now - agent.busy_since > STUCK_S:
                     log.critical("batch is stuck", agent=agent.name, seconds=round(now - agent.busy_since, 1))
                     os._exit(STUCK)
+
+
+class _Process(faust.Worker):
+    """faust's worker process, stopped our way: its own order of shutdown can hang, and unwinds what need not be."""
+
+    on_signal: Callable[[], Awaitable[None]]
+
+    def install_signal_handlers(self) -> None:
+        """Let SIGTERM and Ctrl-C end the process in order."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self._end)
+
+    def _end(self) -> None:
+        self.ending = asyncio.ensure_future(self.on_signal())
 
 
 async def _wait_for_pool(config: Config) -> Any:
@@ -257,9 +285,8 @@ def run(config: Config, *, slot: int, agents: Sequence[str] = STREAM_AGENTS, clo
     wait_for_broker(config.kafka.bootstrap)
     worker.beat = time.monotonic()
     threading.Thread(target=worker.watch_over, name="watchdog", daemon=True).start()
-    service = faust.Worker(
-        worker.app, loop=loop, loglevel="WARNING", logfile=None, redirect_stdouts=False, quiet=True, override_logging=False
-    )
+    service = _Process(worker.app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True, override_logging=False)
+    service.on_signal = worker.end
     try:
         service.execute_from_commandline()
     except SystemExit:
