@@ -13,11 +13,11 @@ from schemas.errors import Fatal
 
 
 def run(name: str, given: list[str], *, text: bool, files: list[Path]) -> None:
-    """Print one JSON line for each packet of stdin or the files; an unknown connector or setting raises ``Fatal``."""
+    """Print one JSON line for each line of stdin or each packet of the files; an unknown connector or setting raises ``Fatal``."""
     from connectors._host.decode import decode_packets
 
     packets = whole(files) if files else one_a_line(sys.stdin.buffer, sys.stdout, text=text)
-    for described in decode_packets(name, pairs(given), packets, now):
+    for described in decode_packets(name, pairs(given), packets, now, single=not files):
         _print(sys.stdout, described)
 
 

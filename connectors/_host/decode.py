@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -51,22 +51,39 @@ def decode_packets(
     given: Mapping[str, str],
     packets: Iterable[tuple[bytes, str]],
     seen_at: Callable[[], int],
+    *,
+    single: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Decode inputs (bytes and origin) as one session of the connector and give what each brought.
 
     An input that holds several packets gives a dictionary for each, one that holds none gives a reject.
+    ``single``: each input is one packet and gives one dictionary; one that holds more is refused whole.
     Keys: ``message``, ``readings``, ``replies`` (hex), ``rejects``.
     """
     connector = registry.load(type)
     settings = settings_from_text(connector.manifest, given)
     session = connector.make_session(settings, Peer(type))
     session.start(seen_at())
+
+    def receive(packet: bytes | Reject, origin: str) -> Received:
+        if isinstance(packet, Reject):
+            return Received(rejects=[packet])
+        return guarded(type, partial(session.receive, packet, seen_at(), origin), packet)
+
     for content, origin in packets:
-        for packet in cut(connector.make_framing, settings, content):
-            if isinstance(packet, Reject):
-                yield describe(Received(rejects=[packet]))
-            else:
-                yield describe(guarded(type, partial(session.receive, packet, seen_at(), origin), packet))
+        found = cut(connector.make_framing, settings, content)
+        if single:
+            found = [_single(found, content, origin)]
+        for packet in found:
+            yield describe(receive(packet, origin))
+
+
+def _single(found: Sequence[bytes | Reject], content: bytes, origin: str) -> bytes | Reject:
+    if len(found) == 1:
+        return found[0]
+    whole = sum(isinstance(packet, bytes) for packet in found)
+    detail = f"{origin} is not one packet: {whole} whole, {len(found) - whole} broken; give each a line of its own, or --file"
+    return Reject("bad_frame", detail, content)
 
 
 def _value(text: str) -> Any:

@@ -116,6 +116,15 @@ def test_decode_gives_a_dictionary_per_packet() -> None:
     msgspec.json.encode(results)
 
 
+def test_decode_refuses_a_line_that_is_not_one_packet_and_keeps_the_session() -> None:
+    lines = [(GOOD + GOOD, "line 1"), (b"#\n" + GOOD, "line 2"), (GOOD, "line 3")]
+    two, spoilt, good = decode_packets("line", {}, lines, lambda: START, single=True)
+    assert (two["readings"], two["replies"], spoilt["readings"]) == ([], [], [])
+    assert "line 1 is not one packet: 2 whole, 0 broken" in two["rejects"][0]["detail"]
+    assert "line 2 is not one packet" in spoilt["rejects"][0]["detail"]
+    assert len(good["readings"]) == 1
+
+
 def test_decode_takes_settings_as_text() -> None:
     (result,) = decode_packets("line", {"stations": '["S2"]', "silence_s": "3"}, [(GOOD, "")], lambda: START)
     assert [r["reason"] for r in result["rejects"]] == ["unregistered"]
