@@ -13,7 +13,7 @@ from schemas.errors import Fatal
 
 
 def run(name: str, given: list[str], *, text: bool, files: list[Path]) -> None:
-    """Print one JSON line for each line of stdin or each packet of the files; an unknown connector or setting raises ``Fatal``."""
+    """Print a JSON line for each line of stdin or each packet of the files; an unknown connector or setting raises ``Fatal``."""
     from connectors._host.decode import decode_packets
 
     packets = whole(files) if files else one_a_line(sys.stdin.buffer, sys.stdout, text=text)
