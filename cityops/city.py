@@ -12,13 +12,14 @@ from schemas.errors import Fatal
 
 if TYPE_CHECKING:
     from cityops.simulator.run import SimulatorSettings
+    from storage.layers import Feature
 
 DEVICES_PER_IP = 20_000
 """All simulated devices come from one address."""
 HOST = "127.0.0.1"
 
 
-def connectors(place: Place) -> dict[str, dict[str, Any]]:
+def connectors(place: Place, database: str) -> dict[str, dict[str, Any]]:
     """Give the ``[connectors]`` tables of the demo; ports and secrets stay the same at every start."""
     from cityops.simulator.bike_feed import gbfs_path
     from cityops.simulator.run import SimulatorSettings, hj212_devices, jt808_groups
@@ -40,6 +41,9 @@ def connectors(place: Place) -> dict[str, dict[str, Any]]:
         **_transport(place, city),
         **_utilities(place, city),
         **_feeds(place),
+        **_highway(place),
+        **_waterworks(place, city),
+        "sql_poll": _heating_office(place, database),
     }
 
 
@@ -117,8 +121,51 @@ def _feeds(place: Place) -> dict[str, dict[str, Any]]:
     }
 
 
+def _highway(place: Place) -> dict[str, dict[str, Any]]:
+    """Detectors of the highway bureau, as files."""
+    folder = place.root / "simulator" / "highway"
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"traffic_csv": {"path": str(folder), "rescan_s": 2.0, "checksum": "required"}}
+
+
+def _waterworks(place: Place, city: SimulatorSettings) -> dict[str, dict[str, Any]]:
+    """Hydrants, pushed by a carrier's platform; pump stations behind OPC UA, where its package is installed."""
+    from cityops.simulator import pipes, pumps
+    from cityops.simulator.estate import estate
+
+    pushed = {"listen": _loopback(place, "http_json"), "profile": pipes.HYDRANT_PROFILE, "kind": pipes.HYDRANT_KIND}
+    if not pumps.installed():
+        return {"http_json": pushed}
+    points = pumps.points(estate(city.size.fixed, city.seed).pumps)
+    return {"http_json": pushed, "opcua": {"url": f"opc.tcp://{_loopback(place, 'opcua')}{pumps.PATH}", "points": points}}
+
+
+def _heating_office(place: Place, database: str) -> dict[str, Any]:
+    """Payments in a table of an old billing system, in a schema of its own."""
+    from cityops.simulator import counter
+
+    return {
+        "database": database,
+        "table": f"{counter.SCHEMA}.{counter.TABLE}",
+        "watermark": counter.KEY,
+        "key": counter.KEY,
+        "interval_s": 5.0,
+        "state_file": str(place.run / "sql_poll.mark"),
+        "hash_key": place.secret("accounts"),
+    }
+
+
 def _loopback(place: Place, name: str) -> str:
     return f"{HOST}:{place.port(name)}"
+
+
+def reference_layers() -> dict[str, list[Feature]]:
+    """Give the layers of the demo's city by name: roads, bus lines and stops, geofences, register of sources."""
+    from cityops.simulator.layers import layers
+    from cityops.simulator.run import SimulatorSettings
+
+    city = SimulatorSettings(jt808=(HOST, 0), hj212=(HOST, 0), gbfs_port=0, data_dir=Path())
+    return layers(city.size, city.seed)
 
 
 def simulator(config: Config, **changed: Any) -> SimulatorSettings:
@@ -133,8 +180,9 @@ def simulator(config: Config, **changed: Any) -> SimulatorSettings:
         *departments.LAMPS,
         *departments.DIALLED,
         *departments.SERVED,
+        departments.PUMPS,
     }
-    drop = config.connectors.get(departments.DROPPED, {}).get("path")
+    drops = {name: config.connectors.get(name, {}).get("path") for name in departments.DROPPED}
     users = config.connectors.get("jt809", {}).get("users", {})
     return SimulatorSettings(
         jt808=_listens(config, "jt808"),
@@ -142,10 +190,19 @@ def simulator(config: Config, **changed: Any) -> SimulatorSettings:
         gbfs_port=_url_port(config, "gbfs"),
         data_dir=Path(config.data_dir),
         peers={name: _peer(config, name) for name in spoken if name in config.connectors},
-        drop=Path(drop) if drop else None,
+        drops={name: Path(path) for name, path in drops.items() if path},
+        database=_office(config),
         password=str(users.get(str(operators.USER), "")),
         **changed,
     )
+
+
+def _office(config: Config) -> str:
+    """Give the database of the heating office, empty where the instance reads another table: that is not ours to write."""
+    from cityops.simulator import counter, departments
+
+    table = config.connectors.get(departments.COUNTER, {})
+    return str(table["database"]) if table.get("table") == f"{counter.SCHEMA}.{counter.TABLE}" else ""
 
 
 def _peer(config: Config, name: str) -> tuple[str, int]:

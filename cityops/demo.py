@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import time
 import urllib.error
@@ -14,6 +15,7 @@ import urllib.request
 import webbrowser
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import structlog
 from rich.console import Console
@@ -24,13 +26,15 @@ from cityops.parts import now
 from cityops.place import Place
 from cityops.shown import show
 from cityops.supervisor import Part, Supervisor
-from cityops.workers import OUTWARD, process, start_workers
+from cityops.workers import CONNECT, DEVICES, OUTWARD, process, start_workers
 from schemas.config import Config
 from schemas.errors import Fatal
 
 log = structlog.get_logger()
 
 READY_S = 180.0
+LISTENING_S = 60.0
+"""How long the simulated devices may take to listen; then the connectors dial them all the same, again and again."""
 DRAIN_S = 180.0
 LOOK_S = 0.2
 UNBALANCED = 1
@@ -86,11 +90,25 @@ class Demo:
         bootstrap, url = kafka or self._embedded.bootstrap, database or self._embedded.database_url
         self.config = settings.demo(self._place, bootstrap=bootstrap, database=url, port=self._port)
         write_roads(self._place)
+        if "opcua" not in self.config.connectors:
+            self._say.print(
+                "未安装 asyncua，演示不含 OPC UA / no package asyncua: the demo goes on without OPC UA; install cityops[opcua]"
+            )
         with self._status("创建主题和数据表，启动各进程 / creating topics and tables, starting processes"):
             path = start_workers(self.config, self._place, self._embedded, self._supervisor)
             self._account = asyncio.run(ensure_account(self._place, self.config))
+            asyncio.run(lay_layers(self.config))
             for name, arguments, grace_s in OUTWARD:
+                if name == CONNECT:
+                    self._wait_listening()
                 self._supervisor.add(Part(process(name, arguments, path, self._place), grace_s=grace_s))
+
+    def _wait_listening(self) -> None:
+        """Return when the devices that connectors dial or poll are there: a first look at the logs finds nothing refused."""
+        last = urlsplit(str(self.config.connectors["gbfs"]["url"])).port or 0
+        deadline = time.monotonic() + LISTENING_S
+        while not answers(last) and time.monotonic() < deadline:
+            self._look()
 
     def wait_ready(self) -> None:
         """Return when a browser would see data; ``Fatal`` after a while, with the last words of what failed."""
@@ -137,8 +155,7 @@ class Demo:
         from cityops.ledger import settled, table, wait_until
 
         with self._status("停止设备并等待入库 / stopping devices, waiting until all is stored"):
-            self._supervisor.stop("simulate")
-            self._supervisor.stop("connect")
+            self._stop_input()
             book = wait_until(self.config, settled, DRAIN_S, look=self._look)
         if as_json:
             sys.stdout.write(json.dumps({"ledger": book.as_dict()}, ensure_ascii=False) + "\n")
@@ -147,15 +164,31 @@ class Demo:
         return 0 if book.balances else UNBALANCED
 
     def stop(self) -> None:
-        """Stop every process in order; the broker and the database last."""
+        """Stop every process in order: devices and connectors first, the broker and the database last."""
         with self._status("正在停止 / stopping"):
+            self._stop_input()
             self._supervisor.stop_all()
             if self._embedded is not None:
                 self._embedded.stop()
         self._place.runtime_file.unlink(missing_ok=True)
 
+    def _stop_input(self) -> None:
+        running = {part.name for part in self._supervisor.parts}
+        for name in (DEVICES, CONNECT):
+            if name in running:
+                self._supervisor.stop(name)
+
     def _status(self, text: str) -> contextlib.AbstractContextManager[object]:
         return self._say.status(text) if self._say.is_terminal else contextlib.nullcontext()
+
+
+def answers(port: int) -> bool:
+    """Tell whether somebody listens on a loopback port."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1.0):
+            return True
+    except OSError:
+        return False
 
 
 def ready(url: str) -> bool:
@@ -196,6 +229,23 @@ async def ensure_account(place: Place, config: Config) -> tuple[str, str]:
     if password is not None:
         place.remember("admin", password)
     return "admin", place.recall("admin") or "-"
+
+
+async def lay_layers(config: Config) -> None:
+    """Put the simulated city's layers to use at the first start; a layer that has a version already stays as it is."""
+    from cityops.city import reference_layers
+    from storage import layers
+    from storage.connect import create_pool
+
+    pool = await create_pool(config.database.url, config.database.schema, size=1, timeout=layers.LOAD_S)
+    try:
+        known = {v.layer for v in await layers.versions(pool)}
+        for name, features in reference_layers().items():
+            if name not in known:
+                version, _ = await layers.save(pool, name, features, title="模拟城市 / simulated city", note="", at=now())
+                await layers.activate(pool, name, version, at=now())
+    finally:
+        await pool.close()
 
 
 def write_roads(place: Place) -> None:

@@ -13,6 +13,7 @@ NOISY = {
     "aiokafka": logging.ERROR,
     "asyncio": logging.WARNING,
     "mode": logging.WARNING,
+    "asyncua": logging.CRITICAL,
     "faust": logging.WARNING,
 }
 """Libraries that tell every step, or repeat an error that our own messages tell many times a second."""

@@ -15,7 +15,7 @@ from schemas.errors import Fatal
 
 MARK = "cityops-data-dir"
 """File that tells a folder is ours; only such a folder is ever wiped."""
-OWNED = ("kafka", "postgres", "spool", "run", "logs", "simulator", "remembered.json", "runtime.json")
+OWNED = ("kafka", "postgres", "spool", "memory", "run", "logs", "simulator", "remembered.json", "runtime.json")
 """Everything that ``wipe`` removes."""
 
 

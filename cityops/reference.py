@@ -79,6 +79,25 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(c.replace('|', chr(92) + '|') for c in cells)} |\n"
 
 
+MANY_CONNECTIONS = """
+## 大量连接 Many connections
+
+一个 `connect` 进程可承载两万条连接：设 `max_connections = 20000`；终端经运营商网关共用地址时，
+另将 `max_per_ip` 调大，或设为 `0`（不限）。每条连接占用一个文件描述符：进程启动时自动将软限制
+提高到硬限制，并为 Kafka、磁盘缓存等保留 100 个；其余用完后，新连接立即被关闭，已有连接不受影响，
+日志每分钟最多提示一次。硬限制应比连接总数多 200，由系统设定：systemd 的 `LimitNOFILE`，Docker 的
+`--ulimit nofile`。终端同时重连时，内核排队数取自 `net.core.somaxconn`，宜不小于 4096。
+
+One `connect` process holds 20,000 connections: set `max_connections = 20000`, and where terminals share the addresses
+of a carrier's gateway raise `max_per_ip` too, or lift it with `0`. Each connection takes a file descriptor: the process
+raises its soft limit to the hard one at start and keeps 100 for Kafka, the spool and itself. When the others are taken
+new connections are closed at once, those there are served on, and the log says so at most once a minute. The hard limit
+should exceed the connections of all instances by 200; the system sets it: `LimitNOFILE` of systemd, `--ulimit nofile`
+of Docker. When many terminals come back at once the kernel queues as many as `net.core.somaxconn` says; keep it at 4096
+or more.
+"""
+
+
 def connectors_md() -> str:
     """Give the reference of connectors: what each speaks, what it promises, what can be set."""
     declared = {name: manifest.read(folder / "connector.toml") for name, folder in own_connectors().items()}
@@ -94,6 +113,7 @@ def connectors_md() -> str:
         parts.append(f"\n## `{name}` {m.name.zh} {m.name.en}\n\n送达保证 delivery: {m.delivery}\n\n{settings_table(m.settings)}")
     transports = sorted({m.transport for m in declared.values()} & BY_TRANSPORT.keys())
     parts += [f"\n## 方式 transport `{t}`\n\n每个实例另有 every instance also takes:\n\n{_options(t)}" for t in transports]
+    parts.append(MANY_CONNECTIONS)
     return "".join(parts)
 
 

@@ -82,7 +82,7 @@ def demo(place: Place, *, bootstrap: str, database: str, port: int | None) -> Co
             "database": {"url": database},
             "gateway": {"port": place.port("gateway", port)},
             "connect": {"spool_dir": str(place.root / "spool")},
-            "connectors": city.connectors(place),
+            "connectors": city.connectors(place, database),
             "metrics_ports": {name: place.port(f"metrics-{name}") for name in ("connect", "stream", "store")},
         },
         Config,

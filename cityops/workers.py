@@ -16,8 +16,9 @@ from schemas.config import Config
 
 Command = tuple[str, list[str], float]
 """Command, arguments, and how long it may take to stop."""
+DEVICES, CONNECT = "simulate", "connect"
 READERS: tuple[Command, ...] = (("stream", ["--worker", "0"], 15.0), ("store", ["--worker", "0"], 15.0))
-OUTWARD: tuple[Command, ...] = (("serve", [], 10.0), ("connect", [], 20.0), ("simulate", [], 20.0))
+OUTWARD: tuple[Command, ...] = (("serve", [], 10.0), (DEVICES, [], 20.0), (CONNECT, [], 20.0))
 
 
 def start_workers(config: Config, place: Place, embedded: Embedded, supervisor: Supervisor) -> Path:

@@ -34,7 +34,7 @@ REVOKE ALL ON cityops.bill_payment FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "utility", "channel", "district", "volume", "energy", "quality", "zone") ON cityops.bill_payment TO cityops_reader;
 
 REVOKE ALL ON cityops.ride_hailing_position FROM cityops_reader;
-GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "company", "business", "quality", "zone") ON cityops.ride_hailing_position TO cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "company", "business", "quality", "zone", "breach", "over_limit") ON cityops.ride_hailing_position TO cityops_reader;
 
 REVOKE ALL ON cityops.ride_hailing_order FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "event", "company", "distance", "empty_distance", "duration", "reason", "quality", "zone") ON cityops.ride_hailing_order TO cityops_reader;
@@ -64,16 +64,16 @@ REVOKE ALL ON cityops.traffic_link FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "period", "road", "speed", "free_speed", "travel_time", "free_travel_time", "length", "state", "quality", "zone") ON cityops.traffic_link TO cityops_reader;
 
 REVOKE ALL ON cityops.bus_position FROM cityops_reader;
-GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "line", "trip", "stop", "occupancy", "delay", "quality", "zone") ON cityops.bus_position TO cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "line", "trip", "stop", "occupancy", "delay", "quality", "zone", "breach", "over_limit") ON cityops.bus_position TO cityops_reader;
 
 REVOKE ALL ON cityops.taxi_position FROM cityops_reader;
-GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "occupied", "quality", "zone") ON cityops.taxi_position TO cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "occupied", "quality", "zone", "breach", "over_limit") ON cityops.taxi_position TO cityops_reader;
 
 REVOKE ALL ON cityops.coach_position FROM cityops_reader;
-GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "fuel", "quality", "zone") ON cityops.coach_position TO cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "fuel", "quality", "zone", "breach", "over_limit") ON cityops.coach_position TO cityops_reader;
 
 REVOKE ALL ON cityops.hazmat_position FROM cityops_reader;
-GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "fuel", "quality", "zone") ON cityops.hazmat_position TO cityops_reader;
+GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "raw_crs", "speed", "heading", "altitude", "mileage", "alarm", "status", "fuel", "quality", "zone", "breach", "over_limit") ON cityops.hazmat_position TO cityops_reader;
 
 REVOKE ALL ON cityops.trip_update FROM cityops_reader;
 GRANT SELECT ("source", "ts", "sent_at", "seen_at", "serial", "line", "vehicle", "stop", "stop_sequence", "arrival_at", "departure_at", "delay", "stops_left", "quality", "zone") ON cityops.trip_update TO cityops_reader;

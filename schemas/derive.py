@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from schemas.kinds import kind as kind_by_name
 
 Stage = Literal["raw", "clean"]
-"""raw frames carry what the connector read; clean frames add ``quality`` and ``zone``."""
+"""raw frames carry what the connector read; clean frames add ``quality``, ``zone`` and, of vehicles, ``MATCHED``."""
 
 TIMES = ("ts", "sent_at", "seen_at")
 """Fields of every reading that are points in time, in microseconds UTC."""
@@ -71,6 +71,15 @@ class Field:
         return SQL[self.type]
 
 
+MATCHED = (
+    Field("road", pa.string(), True, "所在道路", "Road it drives on, id in the layer of roads", "", "sensitive", max_length=256),
+    Field("fence", pa.string(), True, "所在围栏", "Geofence it is in, the first by id", "", "sensitive", max_length=256),
+    Field("breach", pa.int64(), True, "围栏违规位", "Restrictions of geofences it breaks, 0 is none", ge=0, le=63),
+    Field("over_limit", pa.float64(), True, "超出围栏限速", "Speed above the geofence's limit, 0 within it", "m/s", ge=0, le=100),
+)
+"""Columns that clean frames of vehicles have where a layer of roads or geofences is in use."""
+
+
 @cache
 def fields(kind: str, stage: Stage = "raw") -> tuple[Field, ...]:
     """Give the columns of a kind in frame and table order."""
@@ -81,6 +90,7 @@ def fields(kind: str, stage: Stage = "raw") -> tuple[Field, ...]:
         for name in ("quality", "zone"):
             zh, en, unit = BASE_LABELS[name]
             found.append(Field(name, pa.int32(), name == "zone", zh, en, unit))
+        found += MATCHED if kind_by_name(kind).moves else ()
     return tuple(found)
 
 

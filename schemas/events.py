@@ -54,6 +54,24 @@ class Finding(Event, frozen=True, kw_only=True):
         return finding_id(self.rule, self.source, self.started)
 
 
+class Rejudgement(Event, frozen=True, kw_only=True):
+    """All that a rule finds of a source between two times, from its stored readings: it replaces what was found there.
+
+    It speaks of conditions that began after ``since`` and before ``until`` (absent: however late).
+    """
+
+    rule: str
+    source: str
+    since: int
+    until: int | None = None
+    at: int
+    """When it was judged."""
+    findings: list[Finding]
+    """A ``raise`` for each condition, and a ``clear`` where it ended."""
+    known: list[int] = []
+    """Starts of those conditions that overlap a finding of record already."""
+
+
 def finding_id(rule: str, source: str, started: int) -> str:
     """Give 16 hex digits from rule, source and start."""
     return hashlib.sha256(f"{rule}|{source}|{started}".encode()).hexdigest()[:16]
@@ -119,7 +137,9 @@ class AlertEvent(Event, frozen=True, kw_only=True):
     """Deterministic: alert, version and change, or the command's id."""
     alert_id: str
     version: int
-    change: Literal["opened", "merged", "acknowledged", "resolved", "cleared", "noted", "reopened", "conflict", "refused"]
+    change: Literal[
+        "opened", "merged", "acknowledged", "resolved", "cleared", "noted", "reopened", "corrected", "conflict", "refused"
+    ]
     at: int
     actor: str = "system"
     note: str | None = None

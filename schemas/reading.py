@@ -56,6 +56,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """How far behind the newest event a reading may arrive and still be live."""
     interval_s: ClassVar[float] = 60.0
     """How often a source of this kind is expected to report."""
+    moves: ClassVar[bool] = False
+    """A vehicle: its clean frames tell the road it is on and the geofences it is in."""
     retention_s: ClassVar[float] = 30 * 86_400.0
     """Older event times are refused on arrival, except in the backfill lane."""
 

@@ -133,7 +133,7 @@ def _check(where: str, rule: Rule) -> None:
         if kind not in all_kinds():
             msg = f"{where}: unknown kind {kind!r}"
             raise Fatal(msg)
-        named = {f.name: f for f in fields(kind)}
+        named = {f.name: f for f in fields(kind, "clean")}
         when = rule.when
         if isinstance(when, Threshold | Bits) and when.field not in named:
             msg = f"{where}: {kind} has no field {when.field!r}"

@@ -63,7 +63,13 @@ def all_topics() -> dict[str, Topic]:
     found += [
         Topic(WINDOWS, "frames", "Closed windows.", ("watch",), ("store",)),
         Topic(REJECTS, "frames", "Refused input with its reason.", ("connect", "clean"), ("store",)),
-        Topic(FINDINGS, "json", "What a rule or detector found (events.Finding).", ("watch",), ("alerts",)),
+        Topic(
+            FINDINGS,
+            "json",
+            "What a rule or detector found (events.Finding), or finds anew after late readings (events.Rejudgement).",
+            ("watch", "store"),
+            ("alerts",),
+        ),
         Topic(ALERT_COMMANDS, "json", "What a person asks of an alert (events.AlertCommand).", ("gateway",), ("alerts",)),
         Topic(ALERTS, "json", "The latest state of an alert (events.Alert).", ("alerts",), ("gateway",)),
         Topic(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 
 from schemas.derive import TIMES, Field, fields
 from schemas.kinds import kind as kind_by_name
@@ -27,19 +28,28 @@ def table_comment(kind: str) -> str:
     return f"{zh} / {en}"
 
 
-def create_table(kind: str) -> str:
-    """Give the statements that make the table of a kind, with its time index and comments."""
+def create_table(kind: str, later: Collection[str] = ()) -> str:
+    """Give the statements that make the table of a kind, with its time index and comments, but for columns added later."""
     table, time = table_of(kind), time_of(kind)
-    lines = [f'    "{f.name}" {f.sql}{"" if f.nullable else " NOT NULL"}' for f in fields(kind, "clean")]
+    found = [f for f in fields(kind, "clean") if f.name not in later]
+    lines = [f'    "{f.name}" {f.sql}{"" if f.nullable else " NOT NULL"}' for f in found]
     if kind in KEYS:
         lines.append(f"    PRIMARY KEY ({quoted(KEYS[kind])})")
     made = f"CREATE TABLE {table} (\n" + ",\n".join(lines) + "\n);\n"
     made += f"SELECT cityops_hypertable('{table}', '{time}');\n"
     made += f"CREATE INDEX {table}_{time} ON {table} USING brin ({time}) WITH (pages_per_range = 32, autosummarize = on);\n"
     made += f"COMMENT ON TABLE {table} IS '{_text(table_comment(kind))}';\n"
-    for field in fields(kind, "clean"):
-        made += f"COMMENT ON COLUMN {table}.\"{field.name}\" IS '{_text(comment(field))}';\n"
-    return made
+    return made + "".join(_comment_column(table, field) for field in found)
+
+
+def add_column(kind: str, field: Field) -> tuple[str, str]:
+    """Give the statements that add a column to the table of a kind and comment it."""
+    table = table_of(kind)
+    return f'ALTER TABLE {table} ADD COLUMN "{field.name}" {field.sql};\n', _comment_column(table, field)
+
+
+def _comment_column(table: str, field: Field) -> str:
+    return f"COMMENT ON COLUMN {table}.\"{field.name}\" IS '{_text(comment(field))}';\n"
 
 
 def _text(words: str) -> str:

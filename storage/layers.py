@@ -73,6 +73,8 @@ class FenceAttributes(Attributes, frozen=True, kw_only=True):
     limit_kmh: Amount | None = None
     kinds: Text = ""
     """Kinds of readings it is for, separated by commas; all where empty."""
+    hours: Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)?$")] = ""
+    """Local time of day it holds, as ``22:00-06:00``; always where empty."""
 
 
 class SourceAttributes(Attributes, frozen=True, kw_only=True):

@@ -76,7 +76,7 @@ def _steps(reach: float) -> int:
 
 def pack(counts: Counts) -> pa.Array:
     """Give the bytes of each sketch of a two-dimensional array, empty buckets left out."""
-    row, bucket = np.nonzero(counts)
+    row, bucket = np.divmod(np.flatnonzero(counts.reshape(-1) != 0), counts.shape[1])
     entries = np.empty(len(row), _ENTRY)
     entries["bucket"], entries["count"] = bucket, counts[row, bucket]
     ends = np.searchsorted(row, np.arange(len(counts) + 1)) * _ENTRY.itemsize

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - every name put into SQL here is declared in code, every value is a parameter
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from schemas import frame
 from storage import pgcopy
 from storage.connect import Connection
 from storage.tables import identity, quoted, table_of
@@ -21,14 +23,23 @@ apart. A stretch costs a few milliseconds and the rows stored in it, so no singl
 
 
 async def copy(connection: Connection, table: str, batch: pa.RecordBatch) -> None:
-    """Append a batch to a table that has columns of its names."""
-    pieces: Any = _pieces(batch)  # asyncpg takes any buffer, its stubs only bytes
-    await connection.copy_to_table(table, source=pieces, columns=batch.schema.names, format="binary")
+    """Append a batch to a table that has columns of its names; columns that hold nothing are not sent."""
+    held = frame.lean(batch)
+    pieces: Any = _pieces(held)  # asyncpg takes any buffer, its stubs only bytes
+    await connection.copy_to_table(table, source=pieces, columns=held.schema.names, format="binary")
 
 
 async def _pieces(batch: pa.RecordBatch) -> AsyncIterator[bytes | memoryview]:
-    for piece in pgcopy.stream(batch):
-        yield piece
+    """Give the bytes of a COPY; of a long one the next piece is built in a thread while the server takes in this one."""
+    pieces = pgcopy.stream(batch)
+    if batch.num_rows <= pgcopy.SLICE:
+        for piece in pieces:
+            yield piece
+        return
+    ahead = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
+    while (built := await ahead) is not None:
+        ahead = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
+        yield built
 
 
 async def unstored(connection: Connection, kind: str, batch: pa.RecordBatch) -> NDArray[np.bool_]:

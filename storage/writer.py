@@ -1,7 +1,8 @@
-"""The store's one transaction: rows, ledger, sources and the offset they came from, all or nothing."""
+"""The store's one transaction: rows, ledger and the offset they came from, all or nothing."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from schemas import frame, metrics, quality
 from schemas.events import ConnectorState
 from schemas.reading import Lane
-from storage import checkpoints, ledger, sources, staging, states, windows
+from storage import checkpoints, ledger, staging, states, windows
 from storage.checkpoints import Mark
 from storage.connect import Connection, Pool, passing_faults
 from storage.ledger import LedgerRow
+from storage.sources import Heard
 from storage.tables import OWN, columns, table_of
 
 Batch = tuple[str, Lane, pa.RecordBatch]
@@ -87,13 +89,15 @@ async def store(
     batches: Sequence[Batch],
     rows: Sequence[LedgerRow],
     correct: Correct | None = None,
+    heard: Heard | None = None,
 ) -> dict[str, Written]:
     """Write batches and their ledger inside the caller's transaction; give what changed, by kind.
 
-    ``correct`` tells what late rows, now that they are stored, add to windows that had closed. Kinds are written in
-    order of name, so that two transactions never wait for each other's sources.
+    ``correct`` tells what late rows, now that they are stored, add to windows that had closed. Sources are only noted
+    in ``heard``, for the caller to write; without it they are written at once.
     """
     found: dict[str, Written] = {}
+    sources = Heard() if heard is None else heard
     entries: list[LedgerRow] = []
     for kind in sorted({b[0] for b in batches} | {r.kind for r in rows}):
         of_kind = [b for b in batches if b[0] == kind]
@@ -105,9 +109,12 @@ async def store(
             entries += ledger.refused_rows(joined, topic, partition)
             found[kind] = Written(joined.num_rows, 0)
         else:
-            found[kind], changed = await _readings(connection, kind, of_kind, [r for r in rows if r.kind == kind], correct)
+            of_rows = [r for r in rows if r.kind == kind]
+            found[kind], changed = await _readings(connection, kind, of_kind, of_rows, correct, sources)
             entries += changed
     await ledger.save(connection, entries)
+    if heard is None:
+        await sources.save(connection)
     return found
 
 
@@ -117,7 +124,7 @@ async def _windows(connection: Connection, batches: Sequence[Batch]) -> int:
 
 
 async def _readings(
-    connection: Connection, kind: str, batches: Sequence[Batch], rows: Sequence[LedgerRow], correct: Correct | None
+    connection: Connection, kind: str, batches: Sequence[Batch], rows: Sequence[LedgerRow], correct: Correct | None, heard: Heard
 ) -> tuple[Written, list[LedgerRow]]:
     """Append live rows; look late ones up first. Give what changed and the ledger rows as they then are."""
     ordered: list[LedgerRow] = []
@@ -132,8 +139,11 @@ async def _readings(
         doubtful.append(_late(joined) if lane == "live" else np.ones(joined.num_rows, np.bool_))
     whole, late = _one(parts), np.concatenate(doubtful)
     owner = ledger.owners(ordered, whole.num_rows)
-    kept = await _append(connection, kind, whole, late)
-    await sources.save(connection, kind, whole)
+    noting = asyncio.ensure_future(asyncio.to_thread(heard.note, kind, whole))
+    try:
+        kept = await _append(connection, kind, whole, late)
+    finally:
+        await noting
     belated = np.flatnonzero(late & kept)
     if correct is not None and len(belated):
         corrections = correct(kind, whole.take(pa.array(belated)), belated)

@@ -32,6 +32,7 @@ from schemas.errors import Retry
 from storage import checkpoints
 from storage.checkpoints import Fenced
 from storage.connect import passing_faults
+from streams import intake
 from streams.assignor import CopartitionAssignor
 from streams.attempts import Attempts
 from streams.task import TP, Outcome, Output, Record, Task
@@ -135,27 +136,27 @@ class Agent:
     def attach(self, app: faust.App, parts: Callable[[], Any]) -> None:
         """Register with a faust application; ``parts`` gives, awaited, the database pool and the producer."""
         self._app = app
-        topic = app.topic(*self.topics, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        topic = app.topic(*self.topics, schema=intake.Untouched())
 
         async def run(stream: Any) -> None:
             try:
                 self._pool, self._producer = await parts()
             except Exception as error:  # noqa: BLE001 - as in the process loop
                 fatal(f"{self.name}: start", error)
-            async for events in stream.noack().noack_take(self._batch, within=self._within):
-                await self._guarded(events)
+            while not stream.should_stop:
+                await self._guarded(await intake.messages(stream.channel.queue, self._batch, self._within))
 
         app.agent(topic, name=f"{app.conf.id}.{self.name}", concurrency=1)(run)
 
-    async def _guarded(self, events: Sequence[Any]) -> None:
+    async def _guarded(self, messages: Sequence[Any]) -> None:
         try:
             async with self._lock:
                 self.busy_since = time.monotonic()
                 with metrics.STREAM_BATCH_SECONDS.labels(self.name).time():
-                    await self._take(events)
-                for event in events:
-                    if event.message.generation_id == self._generation:
-                        event.ack()
+                    await self._take(messages)
+                for message in messages:
+                    if message.generation_id == self._generation:
+                        message.ack(self._app.consumer)
                 self.busy_since, self.last_batch = None, time.monotonic()
         except asyncio.CancelledError as error:
             if self._app.should_stop:
@@ -173,15 +174,14 @@ class Agent:
             await self._patiently("database", lambda: prepare(self._pool))
         self._generation = generation
 
-    async def _take(self, events: Sequence[Any]) -> None:
+    async def _take(self, messages: Sequence[Any]) -> None:
         generation = self._app.consumer_generation_id
         if generation != self._generation:
             await self._start_over(generation)
         batches: dict[TP, list[Record]] = defaultdict(list)
-        for event in events:
-            message = event.message
+        for message in messages:
             if message.generation_id == generation:
-                batches[(message.topic, message.partition)].append(_record(message))
+                batches[(message.topic, message.partition)].append(intake.record(message))
         waiting = {tp: fresh for tp, records in batches.items() if (fresh := await self._contiguous(tp, records))}
         while waiting:
             waiting = await self._round(waiting)
@@ -330,12 +330,13 @@ class Agent:
         await self._lock.acquire()
 
     async def pass_time(self, now: int) -> None:
-        """Adopt idle partitions and let time pass on them; called every second between batches."""
-        if self._pool is None or self._app.rebalancing or self._lock.locked():
+        """Adopt idle partitions and let time pass on them, once the batch in work is done; called every second."""
+        if self._pool is None:
             return
         try:
             async with self._lock:
-                await self._pass_time(now)
+                if not self._app.rebalancing:
+                    await self._pass_time(now)
         except Exception as error:  # noqa: BLE001 - as in the process loop
             fatal(f"{self.name}: idle work", error)
 
@@ -369,12 +370,6 @@ class Agent:
             if slot.hole and now - slot.sought >= SEEK_AGAIN_S:
                 slot.sought = now
                 await self._seek(FAUST_TP(*tp), slot.position)
-
-
-def _record(message: Any) -> Record:
-    headers = message.headers
-    pairs = list(headers.items()) if isinstance(headers, dict) else list(headers or ())
-    return Record(message.topic, message.partition, message.offset, message.value, pairs, int(message.timestamp * 1e6))
 
 
 async def make_producer(bootstrap: str) -> AIOKafkaProducer:

@@ -18,6 +18,7 @@ from typing import IO, Any
 import faust
 import structlog
 import uvloop
+from aiokafka.errors import KafkaError
 
 from schemas import topics
 from schemas.config import Config
@@ -26,6 +27,7 @@ from schemas.rules import Rule
 from schemas.rules import load as load_rules
 from storage import alerts_store, maintenance, rollup, zones
 from storage.connect import create_pool
+from streams import rejudging
 from streams.agents.alerts import AlertsTask, Book
 from streams.agents.clean import CleanTask
 from streams.agents.store import StoreTask
@@ -47,6 +49,7 @@ STUCK_S = 60.0
 MAINTENANCE_S = 3600.0
 LAYERS_S = 1.0
 ROLLUP_S = 5.0
+REJUDGE_S = 5.0
 LOOP_LATE_S = 10.0
 START_LATE_S = 120.0
 """The heart beats once the group is joined, which waits for the broker."""
@@ -91,6 +94,7 @@ class Worker:
         if store and slot == 0:
             self.app.timer(MAINTENANCE_S)(self._maintain)
             self.app.timer(ROLLUP_S)(self._roll_up)
+            self.app.timer(REJUDGE_S)(self._rejudge)
 
     def _agent(self, name: str) -> Agent:
         within, domains = self._config.stream.flush_ms / 1000, topics.reading_domains()
@@ -180,6 +184,17 @@ class Worker:
             log.warning("adding up windows postponed", error=str(error))
         except Exception as error:  # noqa: BLE001 - as in maintenance
             fatal("rollup", error)
+
+    async def _rejudge(self, *_: Any) -> None:
+        """Judge findings again where readings came out of order."""
+        pool, producer = await self.parts()
+        try:
+            while await rejudging.refresh(pool, producer, self._rules, self._clock()) == rejudging.AT_ONCE:
+                pass
+        except (Retry, KafkaError) as error:
+            log.warning("judging findings again postponed", error=str(error))
+        except Exception as error:  # noqa: BLE001 - as in maintenance
+            fatal("rejudge", error)
 
     async def end(self) -> None:
         """End the process once what is being committed is committed; a restart reads on from there.

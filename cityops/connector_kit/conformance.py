@@ -12,13 +12,14 @@ from typing import Any, Final
 
 import msgspec
 
+from cityops.connector_kit import example
 from connectors._api import golden, registry
 from connectors._api.manifest import Settings
 from connectors._api.registry import Connector
 from connectors._api.session import Peer, Received, Session, describe
 from connectors._host.cut import cut
 from connectors._host.options import BY_TRANSPORT, OWN_KEYS
-from schemas.derive import violations
+from schemas.derive import fields, violations
 from schemas.errors import Reject
 from schemas.frame import from_readings
 from schemas.kinds import kind as kind_by_name
@@ -159,7 +160,10 @@ def check_readings_fit_their_kind(connector: Connector) -> None:
                 require(name in connector.manifest.kinds, f"{where}: kind {name} is not declared in connector.toml")
                 require(reading.source, f"{where}: a reading without a source")
                 outside = violations(from_readings([reading], name), name)
-                require(not outside, f"{where}: outside its bounds: {', '.join(outside)}")
+                told = [
+                    f"{f.name} = {getattr(reading, f.name)!r} ({example.limits(f)})" for f in fields(name) if f.name in outside
+                ]
+                require(not told, f"{where}: outside its bounds: {'; '.join(told)}")
                 require(reading.seen_at == at(case.seen_at), f"{where}: seen_at was re-stamped")
 
 
@@ -275,9 +279,9 @@ def check_mapping(connector: Connector) -> None:
     path = connector.path / "mapping.toml"
     require(path.is_file(), f"{connector.type}: no mapping.toml")
     rules: dict[str, dict[str, Any]] = msgspec.toml.decode(path.read_bytes())
-    for kind, fields in rules.items():
+    for kind, filled in rules.items():
         require(kind in connector.manifest.kinds, f"{connector.type}: mapping of {kind}, which is not declared")
-        unknown = set(fields) - set(kind_by_name(kind).__struct_fields__)
+        unknown = set(filled) - set(kind_by_name(kind).__struct_fields__)
         require(not unknown, f"{connector.type}: mapping of {kind}: no such field {sorted(unknown)}")
 
 

@@ -48,6 +48,14 @@ def value_of(field: Field) -> Any:
     return value if field.type == pa.float64() else int(value)
 
 
+def limits(field: Field) -> str:
+    """Say what a field may hold: its bounds and unit, or how long a text may be."""
+    if field.max_length is not None:
+        return f"at most {field.max_length} characters"
+    ends = [f"{end:g}" for end in (field.ge, field.le) if end is not None]
+    return " ".join(part for part in (" to ".join(ends), field.unit) if part)
+
+
 def reading(kind: str, values: dict[str, Any], source: str) -> dict[str, Any]:
     """Give the reading that a golden case expects."""
     return {"kind": kind, "source": source, "ts": "2026-11-01T00:00:00Z", "serial": SERIAL, **values}

@@ -203,13 +203,12 @@ WRITERS: Final[dict[str, Callable[[dict[str, Any]], tuple[bytes, list[bytes]]]]]
 
 
 def beside(order: Order) -> dict[Path, str]:
-    """Give the files that stand beside the folder: its tests, and outside our tree what makes it installable."""
+    """Give the files beside a folder outside our tree: its tests, and what makes it installable; our tests walk our own."""
+    if order.inside:
+        return {}
     values = example.chosen(order.kind)
     sent = example.whole(values) if order.form == "frames" else values
-    tests = texts.round_trip(order.name, order.package, order.form, sent, inside=order.inside)
-    if order.inside:
-        ours = registry.ROOT.parent / "tests" / "unit" / "connectors"
-        return {ours / f"test_{order.name}_round_trip.py": tests} if ours.is_dir() else {}
+    tests = texts.round_trip(order.name, order.package, order.form, sent)
     root = order.folder.parent
     found = {
         root / "tests" / f"test_{order.name}_contract.py": texts.contract(order.name),

@@ -64,17 +64,20 @@ def manifest(name: str, transport: str, kind: str, port: int | None) -> str:
 
 
 def mapping(form: str, kind: str, values: dict[str, Any]) -> str:
-    """Give ``mapping.toml``; fields of the kind that are not filled stand there as comments, with their units."""
+    """Give ``mapping.toml``; every field has its bounds beside it, one that is not filled stands there as a comment."""
     rest = [f for f in fields(kind) if f.name not in values and f.name not in ("source", "ts", "seen_at", "serial", "raw_crs")]
     head = [
-        "# field of the kind = { from = field of the packet, scale, offset, bit, values, absent }; in the kind's units",
+        "# field of the kind = { from = field of the packet, scale, offset, bit, values, absent }, or { value = a constant };",
+        "# in the kind's units",
         f"[{kind}]",
         'source = { from = "device" }',
         f'ts = {{ from = "time", format = "{TIMES[form]}" }}',
         'serial = { from = "serial" }',
     ]
-    unused = [f"# {f.name}: {f.zh} / {f.en}{f' [{f.unit}]' if f.unit else ''}" for f in rest]
-    return "\n".join([*head, *(example.rule(form, name, value) for name, value in values.items()), *unused]) + "\n"
+    bounds = {f.name: example.limits(f) for f in fields(kind)}
+    used = [f"{example.rule(form, name, value)}{f'  # {bounds[name]}' if bounds[name] else ''}" for name, value in values.items()]
+    unused = [f"# {f.name}: {f.zh} / {f.en}{f' ({bounds[f.name]})' if bounds[f.name] else ''}" for f in rest]
+    return "\n".join([*head, *used, *unused]) + "\n"
 
 
 def readme(name: str, form: str, transport: str, declared: Manifest, *, inside: bool) -> str:
@@ -127,18 +130,18 @@ def test_contract(check: str) -> None:
 '''
 
 
-def round_trip(name: str, package: str, form: str, values: dict[str, Any], *, inside: bool) -> str:
-    """Give the test that the decoder reads what the encoder writes."""
+def round_trip(name: str, package: str, form: str, values: dict[str, Any]) -> str:
+    """Give the test, for a package outside our tree, that the decoder reads what the encoder writes."""
     device = example.DEVICE if form == "frames" else json.dumps(str(example.DEVICE))
-    kit, own = "from cityops.connector_kit import conformance, find", f"from {package} import encoder"
-    imports = f"{kit}\n{own}" if inside else f"{kit}\n\n{own}"
     return f'''"""What the encoder of {name} writes its decoder reads."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-{imports}
+from cityops.connector_kit import conformance, find
+
+from {package} import encoder
 
 CONNECTOR = find.from_folder(Path(encoder.__file__).resolve().parent)
 AT = {example.AT:_}

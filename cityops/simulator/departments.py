@@ -12,18 +12,21 @@ from cityops.simulator import lamps
 from cityops.simulator.bike_trips import BikeTrips
 from cityops.simulator.bus_events import BusEvents
 from cityops.simulator.carriers import Carrier, Feed, Folder, NodePublisher, Poster, Publisher
+from cityops.simulator.counter import Counter
 from cityops.simulator.electric import REPORT_US, EvBox
 from cityops.simulator.hailing import Companies
 from cityops.simulator.heating import Gateway
+from cityops.simulator.highway import Highway
 from cityops.simulator.lamp_makers import EdgeNodes, TalqGateway
 from cityops.simulator.lamps import OWN, Cabinets
-from cityops.simulator.links import Clock, Device, Line, Link, links
+from cityops.simulator.links import Clock, Device, Line, links
 from cityops.simulator.meters import Cj188Line, Dlt645Line, Dlt698Line
 from cityops.simulator.operators import Operator
 from cityops.simulator.pages import Page, Pages
 from cityops.simulator.payments import Payments
-from cityops.simulator.pipes import Gas, Water
+from cityops.simulator.pipes import Gas, Hydrants, Water
 from cityops.simulator.power import Substation
+from cityops.simulator.pumps import PumpServer
 from cityops.simulator.taxis import Taxi
 from cityops.simulator.timetable import PATH as TIMETABLE_PATH
 from cityops.simulator.timetable import Timetable
@@ -53,7 +56,12 @@ class Running(Protocol):
         ...
 
 
-Made = list[Link] | list[Line] | list[Carrier] | list[Pages]
+class Listening(Running, Protocol):
+    """One that the platform dials, or looks into."""
+
+    async def listen(self) -> None:
+        """Be there from now on; a port already in use raises ``OSError``."""
+        ...
 
 
 def taxis(world: World, interval_s: float) -> list[Taxi]:
@@ -82,13 +90,20 @@ LINES: Mapping[str, Callable[[World], Device]] = {
     "cj188": Cj188Line,
 }
 """Devices the platform dials."""
-POSTED: Mapping[str, Callable[[World], Feed]] = {"ridehailing": Companies, "bike_events": BikeTrips}
+POSTED: Mapping[str, Callable[[World], Feed]] = {
+    "ridehailing": Companies,
+    "bike_events": BikeTrips,
+    "http_json": Hydrants,
+}
 PUBLISHED: Mapping[str, Callable[[World], Feed]] = {"hfp": BusEvents, "gas": Gas, "water": Water}
 LAMPS = (OWN, "sparkplug", "talq")
 """Streetlights, by the maker of their cabinets."""
 DIALLED = ("jt905", "gb32960", "jt809")
 """Devices that dial the platform."""
-DROPPED = "payments"
+DROPPED: Mapping[str, Callable[[World], Feed]] = {"payments": Payments, "traffic_csv": Highway}
+"""Files the platform picks up."""
+PUMPS, COUNTER = "opcua", "sql_poll"
+"""A server that is subscribed to, and a table that is looked into."""
 
 
 def _traffic_pages(world: World) -> dict[str, Page]:
@@ -110,21 +125,21 @@ class Departments:
         self,
         world: World,
         peers: Mapping[str, Address],
-        folder: Path | None,
+        folders: Mapping[str, Path],
         *,
+        database: str,
         password: str,
         report_s: float,
         clock: Clock,
     ) -> None:
         self.devices: dict[str, list[Any]] = {}
         """Terminals, boxes and platforms that may lose power or line."""
-        self.lines: list[Line] = []
-        self.pages: list[Pages] = []
+        self.listening: list[Listening] = []
+        """Lines, servers and tables that wait for the platform."""
         self.running: dict[str, list[Running]] = {}
         for name, make in LINES.items():
             if name in peers:
-                self.lines.append(Line(make(world), peers[name], clock))
-                self.running[name] = [self.lines[-1]]
+                self._serve(name, Line(make(world), peers[name], clock))
         feeds = {name: feed(world) for name, feed in POSTED.items() if name in peers}
         self.bikes = next((feed for feed in feeds.values() if isinstance(feed, BikeTrips)), None)
         """The bikes without docks, where they are reported at all."""
@@ -135,11 +150,17 @@ class Departments:
         self._light(world, peers)
         for name, pages in SERVED.items():
             if name in peers:
-                self.pages.append(Pages(peers[name][1], pages(world), clock))
-                self.running[name] = [self.pages[-1]]
-        if folder is not None:
-            self.running[DROPPED] = [Folder(Payments(world), folder)]
+                self._serve(name, Pages(peers[name][1], pages(world), clock))
+        if PUMPS in peers:
+            self._serve(PUMPS, PumpServer(world, peers[PUMPS], clock))
+        if database:
+            self._serve(COUNTER, Counter(world, database))
+        self.running |= {name: [Folder(DROPPED[name](world), folder)] for name, folder in folders.items()}
         self._dial(world, peers, password, report_s, clock)
+
+    def _serve(self, name: str, one: Listening) -> None:
+        self.listening.append(one)
+        self.running[name] = [one]
 
     def _light(self, world: World, peers: Mapping[str, Address]) -> None:
         """Let each maker's cabinets speak; a maker without a connector leaves its own to the city's."""
@@ -167,11 +188,9 @@ class Departments:
                 self.running[name] = [*links(self.devices[name], peers[name], clock, AFTER_S if name != "jt809" else 0.0)]
 
     async def listen(self) -> None:
-        """Open every port the platform dials."""
-        for line in self.lines:
-            await line.listen()
-        for pages in self.pages:
-            await pages.listen()
+        """Open every port the platform dials, and every table it looks into."""
+        for one in self.listening:
+            await one.listen()
 
     def tick(self, now: int) -> None:
         """Let everybody act."""

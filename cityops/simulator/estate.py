@@ -57,6 +57,8 @@ class Counts:
     feeders: int = 12
     cabinets: int = 10
     meters: int = 150
+    hydrants: int = 8
+    pumps: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Estate:
     power_meters: tuple[Meter, ...]
     """Read over DL/T 645 or, by their turn, over DL/T 698.45."""
     pipe_meters: tuple[Meter, ...]
+    hydrants: tuple[Site, ...]
+    pumps: tuple[Site, ...]
 
     @property
     def sites(self) -> dict[str, tuple[Site, ...]]:
@@ -108,6 +112,8 @@ def estate(counts: Counts, seed: int) -> Estate:
         lamps=tuple(lamp for cabinet in cabinets for lamp in _lamps(cabinet)),
         power_meters=_power_meters(spread(roads, electric, seed, 16, "EM")),
         pipe_meters=_pipe_meters(spread(roads, counts.meters - electric, seed, 17, "CM")),
+        hydrants=spread(roads, counts.hydrants, seed, 19, "FH"),
+        pumps=spread(roads, counts.pumps, seed, 20, "PS"),
     )
 
 

@@ -16,7 +16,7 @@ from cityops.simulator.tempo import rest_hours
 Effect = Literal[
     # vehicles
     "speed", "alarm", "jump", "silent", "blind", "night", "crawl", "clock", "repeat", "detour", "inflate", "hot", "unlicensed",
-    "fake",
+    "fake", "trespass",
     # stations
     "dust", "stuck", "crc", "empty", "full", "burst", "suction", "leak", "loss", "voltage", "overload", "lit", "unlit",
     "tripped", "cool", "cold", "reverse", "jam", "blocked", "outage", "refund",

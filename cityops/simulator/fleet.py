@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cityops.simulator import lines, tempo
+from cityops.simulator import lines, nogo, tempo
 from cityops.simulator.roads import M_PER_DEGREE, Bools, Floats, Ints, Roads
 from cityops.simulator.tempo import Kind
 
@@ -66,6 +66,7 @@ class Fleet:
         """Factor on speeds by edge: below 1 where a road is blocked."""
         self.after = np.full(size, -1, dtype=np.int32)
         """Node to go to after the goal without ending the trip; -1 for none."""
+        self._instead = nogo.instead(roads)
         self.lines = lines.build(roads, counts[0], self.rng)
         self.line = np.zeros(size, dtype=np.int32)
         self.place = np.zeros(size, dtype=np.int32)
@@ -85,7 +86,8 @@ class Fleet:
         for seat, members in zip(range(6), np.split(taxis, np.cumsum(lines.apportion(len(taxis)))[:-1]), strict=True):
             self._set_out(members, self.rng.choice(self.roads.seat_nodes(seat), len(members)))
         for group in (coaches, hazmat):
-            self._set_out(group, self._seat_node(len(group)))
+            start = self._seat_node(len(group))
+            self._set_out(group, np.where(self.kind[group] == Kind.HAZMAT, self._instead[start], start))
             self._midway(group)
         self.occupied[taxis] = self.rng.random(len(taxis)) < 0.55
         resting = np.concatenate((coaches, hazmat))
@@ -113,6 +115,8 @@ class Fleet:
             goal[i] = self.rng.choice(self.roads.seat_nodes(int(self.roads.town[node[i]])))
         distant = self.roads.distance[node, goal] > LONGEST_TRIP
         goal[distant] = self.roads.seat_nodes(0)[0]
+        hazmat = self.kind[who] == Kind.HAZMAT
+        goal = np.where(hazmat, self._instead[goal], goal)
         goal = np.where(goal == node, self.roads.edge_to[self._any_edge(node)], goal)
         self.goal[who] = goal
         self.edge[who] = self.roads.next_edge[node, goal]
@@ -246,6 +250,13 @@ class Fleet:
         way = self.roads.distance[here, near] + self.roads.distance[near, goal] if len(near) else np.zeros(0)
         if len(near) and near[np.argmax(way)] not in (goal, here):
             self.after[who], self.goal[who] = goal, near[np.argmax(way)]
+
+    def trespass(self, who: int) -> None:
+        """Put a vehicle on the way into an area forbidden to it, a block away."""
+        area = nogo.no_go(self.roads)[0]
+        edge = next(e for e, n in enumerate(self.roads.edge_to) if n in area.nodes and self.roads.edge_from[e] not in area.nodes)
+        self.edge[who], self.goal[who] = edge, self.roads.edge_to[edge]
+        self.offset[who], self.pause[who], self.parked[who] = 0.0, 0.0, False
 
     def prefer_long_trip(self, who: int, place: int) -> None:
         """Send a vehicle on one of the longest roads, the longest being place 0: a speed fault needs room."""

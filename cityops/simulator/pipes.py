@@ -1,4 +1,4 @@
-"""Water loggers and gas detectors: battery devices that wake up and publish; demand of the hour moves both networks."""
+"""Water loggers, gas detectors, hydrants: battery devices that wake up and report; demand of the hour moves both networks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from cityops.simulator.carriers import Message
 from cityops.simulator.conditions import WATER, conditions, drawn, wobble
 from cityops.simulator.roads import metres
 from cityops.simulator.world import World
+from connectors.http_json import encoder as pushes
 from connectors.mqtt_json import encoder
 
-WATER_PROFILE, GAS_PROFILE = "water_logger", "gas_detector"
-WATER_US, SAMPLE_US, GAS_US = 20_000_000, 10_000_000, 15_000_000
+WATER_PROFILE, GAS_PROFILE, HYDRANT_PROFILE = "water_logger", "gas_detector", "aep"
+HYDRANT_KIND = "water_node"
+WATER_US, SAMPLE_US, GAS_US, HYDRANT_US = 20_000_000, 10_000_000, 15_000_000, 30_000_000
 HEAD_PA, HEAD_LOSS_PA = 330_000.0, 55_000.0
 """Pressure at mean demand, and what a demand of twice the mean takes of it."""
 BURST_FLOW, NEIGHBOUR_M, NEIGHBOUR_SHARE = 1.9, 2500.0, 0.4
@@ -108,3 +110,23 @@ class Gas(Pipes):
             "battery": 93.0,
             "flag": "high_alarm" if lel >= 50.0 else "low_alarm" if lel >= 25.0 else "good",
         }
+
+
+class Hydrants(Pipes):
+    """Pressure at fire hydrants, on NB-IoT: the carrier's platform pushes what they say."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world, len(world.estate.hydrants), HYDRANT_US)
+
+    def message(self, n: int, now: int) -> Message:
+        """Give one push."""
+        site = self.world.estate.hydrants[n]
+        row = {"source": site.id, "ts": now, "lon": site.lon, "lat": site.lat, "pressure": round(self.pressure(n, now), -2)}
+        parts = {"imei": site.id, "device": site.id}
+        origin, body = pushes.push(HYDRANT_PROFILE, HYDRANT_KIND, [row], parts=parts)
+        return Message(origin.removeprefix("POST "), body)
+
+    def pressure(self, n: int, now: int) -> float:
+        """Give the pressure, Pa: no water flows here, so only the network's demand moves it."""
+        seed, demand = self.world.seed, self.world.conditions.water
+        return HEAD_PA + 20_000.0 * drawn(n, 13) - HEAD_LOSS_PA * (demand - 1.0) + 2_000.0 * wobble(seed, 700 + n, now, 60.0)

@@ -57,8 +57,10 @@ class SimulatorSettings:
     fault_cycles: int = 24
     peers: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     """Where other connectors listen, or dial to, by name; a department without one stays silent, taxis speak JT/T 808."""
-    drop: Path | None = None
-    """Folder that payment files are laid in."""
+    drops: Mapping[str, Path] = field(default_factory=dict)
+    """Folders that files are laid in, by the name of the connector that picks them up."""
+    database: str = ""
+    """That of the heating office, as the connector reads it; empty is none."""
     password: str = ""
     """Of the transport company's platform."""
 
@@ -108,8 +110,8 @@ async def run(settings: SimulatorSettings, stop: asyncio.Event) -> None:
     city = City(settings, world)
     bikes = city.departments.bikes
     feed = BikeFeed(world, settings.gbfs_port, _now, None if bikes is None else bikes.parked)
-    await feed.start()
     await city.departments.listen()
+    await feed.start()  # last: who waits for it finds all the others
     log.info("simulator started", devices=len(city.links), gbfs=settings.gbfs_port, faults=len(world.faults))
     try:
         while not stop.is_set():
@@ -133,7 +135,13 @@ class City:
         self.stations = _stations(world)
         self.links = links(self.terminals, settings.jt808, _now) + links(self.stations, settings.hj212, _now)
         self.departments = Departments(
-            world, settings.peers, settings.drop, password=settings.password, report_s=settings.report_s, clock=_now
+            world,
+            settings.peers,
+            settings.drops,
+            database=settings.database,
+            password=settings.password,
+            report_s=settings.report_s,
+            clock=_now,
         )
         self._by_source = self._sources()
         self._file, self._labels = settings.truth_file, settings.labels_file

@@ -25,6 +25,15 @@ STATUS = ((0.9, "freeFlow"), (0.75, "heavy"), (0.25, "slow"), (0.1, "queuing"))
 SITES_PATH, DATA_PATH = "/datex2/sites.xml", "/datex2/measured.xml"
 
 
+def counted(world: World, n: int) -> tuple[float, float, float]:
+    """Give speed (km/h), flow (vehicles an hour) and occupancy (%) of a link: the slower it is, the denser and fuller."""
+    speed, free = world.link_speed(n)
+    share, kmh = speed / free, speed / tempo.KMH
+    wish = CAPACITY * world.conditions.traffic * (1.0 + 0.1 * wobble(world.seed, 1200 + n, world.now, 300.0))
+    flow = min(wish, DENSE * max(1.0 - share, 0.0) * kmh + 0.9 * wish * share)
+    return kmh, flow, min(flow / max(kmh, 1.0) / DENSE * 100.0, 100.0)
+
+
 class Traffic:
     """The publisher of both documents."""
 
@@ -49,14 +58,11 @@ class Traffic:
         return self._data[1]
 
     def values(self, n: int) -> list[Value]:
-        """Give speed and flow of a link: the slower it is, the denser and fuller the road."""
+        """Give what the detectors of a link count, and how long the link takes."""
         world, link = self._world, self._world.estate.links[n]
         speed, free = world.link_speed(n)
+        kmh, flow, occupancy = counted(world, n)
         share = speed / free
-        wish = CAPACITY * world.conditions.traffic * (1.0 + 0.1 * wobble(world.seed, 1200 + n, world.now, 300.0))
-        kmh = speed / tempo.KMH
-        flow = min(wish, DENSE * max(1.0 - share, 0.0) * kmh + 0.9 * wish * share)
-        occupancy = min(flow / max(kmh, 1.0) / DENSE * 100.0, 100.0)
         if world.on("traffic_detector", n, "blocked") is not None:
             detected = [Value(index=1, flow=0), Value(index=2, speed=0.0), Value(index=3, occupancy=0.0)]
         else:

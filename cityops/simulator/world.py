@@ -88,6 +88,9 @@ class World:
         rural = [f for f in fast if f.kind in ("coach_position", "hazmat_position")]
         for place, fault in enumerate(rural):
             self.fleet.prefer_long_trip(self.vehicle(fault), place)
+        for fault in self.faults:
+            if fault.effect == "trespass":
+                self.fleet.trespass(self.vehicle(fault))
 
     def vehicle(self, fault: Fault) -> int:
         """Give the index in the fleet of the vehicle a fault befalls."""

@@ -15,16 +15,17 @@ ESCAPES = {b"\x01": ESCAPE, b"\x02": FLAG}
 class Flagged:
     """Cuts a byte stream at its flags and gives each sound packet unescaped, without check byte.
 
-    ``parse`` reads a packet's header and raises ``Reject`` where it is none; ``longest`` is the longest packet, bytes.
+    ``parse`` reads a packet's header and raises ``Reject`` where it is none; ``shortest`` and ``longest`` are bytes of a packet.
     Adjacent packets may share a flag. What stands between flags and is no packet gives a ``Reject``
     with its raw bytes, once, and the stream goes on at the next flag.
     """
 
-    def __init__(self, parse: Callable[[bytes], object], longest: int) -> None:
+    def __init__(self, parse: Callable[[bytes], object], shortest: int, longest: int) -> None:
         self._parse = parse
+        self._shortest = shortest
         self._longest = 2 * (longest + 1)
         """Longest stretch between two flags: every byte and the check byte escaped."""
-        self._pending = bytearray()
+        self._pending = b""
         self._open = False
         """A flag has been seen since the start or the last flush."""
         self._skipping = False
@@ -37,18 +38,16 @@ class Flagged:
         for piece in closed:
             self._extend(piece, found)
             if self._pending:
-                stretch = bytes(self._pending)
-                found.append(packet(stretch, self._parse) if self._open else _strays(stretch))
-                self._pending.clear()
+                found.append(packet(self._pending, self._parse, self._shortest) if self._open else _strays(self._pending))
+                self._pending = b""
             self._open, self._skipping = True, False
         self._extend(rest, found)
         return found
 
     def flush(self) -> list[bytes | Reject]:
         """Give what is left when no more bytes will come: an unfinished stretch is a ``bad_frame``."""
-        left, flagged = bytes(self._pending), self._open
-        self._pending.clear()
-        self._open, self._skipping = False, False
+        left, flagged = self._pending, self._open
+        self._pending, self._open, self._skipping = b"", False, False
         if not left:
             return []
         missing = "has no closing flag 7E" if flagged else "has no flag 7E"
@@ -59,18 +58,17 @@ class Flagged:
             return
         self._pending += piece[: self._longest + 1 - len(self._pending)]
         if len(self._pending) > self._longest:
-            found.append(Reject("too_large", f"more than {self._longest} bytes without a flag 7E", bytes(self._pending)))
-            self._pending.clear()
-            self._skipping = True
+            found.append(Reject("too_large", f"more than {self._longest} bytes without a flag 7E", self._pending))
+            self._pending, self._skipping = b"", True
 
 
-def packet(stretch: bytes, parse: Callable[[bytes], object]) -> bytes | Reject:
+def packet(stretch: bytes, parse: Callable[[bytes], object], shortest: int) -> bytes | Reject:
     """Give the packet between two flags, unescaped and checked, or why it is none.
 
     Some terminals leave a 7D unescaped. It is taken as it stands where check byte and header then prove right.
     """
     raw, broken = unescape(stretch)
-    fault = _fault(raw, parse)
+    fault = _fault(raw, parse, shortest)
     if fault is None:
         return raw[:-1]
     if broken:
@@ -93,8 +91,8 @@ def unescape(stretch: bytes) -> tuple[bytes, bool]:
     return b"".join(parts), broken
 
 
-def _fault(raw: bytes, parse: Callable[[bytes], object]) -> Reject | None:
-    if len(raw) < 2:
+def _fault(raw: bytes, parse: Callable[[bytes], object], shortest: int) -> Reject | None:
+    if len(raw) <= shortest:
         return Reject("bad_frame", f"{len(raw)} bytes are no packet")
     if check_byte(raw):
         return Reject("bad_checksum", f"check byte is {raw[-1]:02X}, the bytes give {check_byte(raw[:-1]):02X}")
@@ -113,6 +111,16 @@ def frame(packet: bytes) -> bytes:
     if FLAG in raw:
         raw = raw.replace(FLAG, b"\x7d\x02")
     return FLAG + raw + FLAG
+
+
+def enclosed(stretch: bytes) -> bytes:
+    """Give a refused stretch as it was on the wire, between its flags, so that it can be cut again."""
+    return FLAG + stretch + FLAG
+
+
+def seal(wire: bytes) -> bytes:
+    """Give a packet, as it is on the wire, with the right check byte."""
+    return frame(unescape(wire[1:-1])[0][:-1])
 
 
 def check_byte(data: bytes) -> int:

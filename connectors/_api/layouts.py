@@ -7,11 +7,14 @@ A line is ``name:type`` with, in this order, any of
 ``#length``
     as many bytes (of a text) or elements (of a list) as the named field before it says;
 ``?`` ``?status.0`` ``?type=248``
-    absent when the body has ended; when bit 0 of the named field is clear; unless the named field is 248.
+    absent when the body has ended; when bit 0 of the named field is clear; unless the named field is 248;
+``@2013,2019``
+    only in these editions.
 
-Types: ``u8 u16 u32 u64 i8 i16 i32``, ``time`` (BCD YYMMDDhhmmss), ``utc`` (seconds since 1970 in eight bytes, shown
-as local time), ``bcd10`` (digits), ``dec3`` (a number in BCD), ``str`` ``str20`` ``str.u8`` ``cstr`` (GBK text: to the
-end, of 20 bytes, with its length in front, up to a zero byte), ``bytes`` likewise, and any named type declared.
+Types: ``u8 u16 u32 u64 i8 i16 i32``, ``time`` (BCD YYMMDDhhmmss), ``date`` (BCD YYYYMMDD), ``utc`` (seconds since 1970
+in eight bytes, shown as local time), ``bcd10`` (digits), ``dec3`` (a number in BCD), ``str`` ``str20`` ``str.u8`` ``cstr``
+(GBK text: to the end, of 20 bytes, with its length in front, up to a zero byte), ``bytes`` likewise, and any named
+type declared.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from schemas.errors import Fatal, Reject
 
 LINE = re.compile(
     r"(?P<name>\w+):(?P<type>[a-z]\w*(?:\.u\d+)?)(?P<many>\*(?:u8|u16|u32)?)?(?:#(?P<by>\w+))?"
-    r"(?P<maybe>\?(?:\w+\.\d+|\w+=\d+)?)?"
+    r"(?P<maybe>\?(?:\w+\.\d+|\w+=\d+)?)?(?:@(?P<editions>[\d,]+))?"
 )
 SIZED = re.compile(r"(str|bytes|bcd|dec)(\d+)?(?:\.(u8|u16|u32))?")
 NUMBERS = {n: Struct(f">{c}") for n, c in zip(("u8", "u16", "u32", "u64", "i8", "i16", "i32"), "BHIQbhi", strict=True)}
@@ -199,14 +202,16 @@ class Layout(NamedTuple):
         )
 
 
-def layout(lines: Sequence[str], types: Mapping[str, Codec]) -> Layout:
-    """Compile lines; one of another form raises ``Fatal``."""
+def layout(lines: Sequence[str], types: Mapping[str, Codec], edition: str = "") -> Layout:
+    """Compile the lines that hold in an edition; a line of another form raises ``Fatal``."""
     fields: list[Field] = []
     for line in lines:
         m = LINE.fullmatch(line)
         if m is None:
-            msg = f"field {line!r} is not of the form name:type[*count][#length][?condition]"
+            msg = f"field {line!r} is not of the form name:type[*count][#length][?condition][@editions]"
             raise Fatal(msg)
+        if m["editions"] and edition not in m["editions"].split(","):
+            continue
         codec = types[m["type"]] if m["type"] in types else scalar(m["type"], line)
         if m["many"]:
             codec = Many(codec, NUMBERS.get(m["many"][1:]))
@@ -336,6 +341,7 @@ def _short(body: bytes, end: int) -> Reject:
 
 PLAIN: dict[str, Codec] = {
     "time": Stretch(6, None, bcd.time_text, bcd.time_bytes),
+    "date": Stretch(4, None, bcd.date_text, bcd.date_bytes),
     "utc": Stretch(8, None, local_text, local_bytes),
     "cstr": Ended(),
 }

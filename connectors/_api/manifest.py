@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,8 @@ Transport = Literal["tcp", "udp", "mqtt", "http_poll", "http_push", "file", "cli
 Settings = Mapping[str, Any]
 """A connector's settings, complete and checked: every declared name is present."""
 
+HIDDEN = "***"
+"""Stands for a secret wherever settings are shown."""
 TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
     "int": int,
@@ -40,8 +42,26 @@ class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     default: Any = msgspec.UNSET
     unit: str = ""
     choices: list[Any] = []
+    secret: bool = False
+    """Whether a table holds secrets; the type ``secret`` always is one."""
     zh: str
     en: str
+
+    @property
+    def hidden(self) -> bool:
+        """Whether its value is never shown."""
+        return self.secret or self.type == "secret"
+
+
+class Complete(dict[str, Any]):
+    """Settings that print without the values of those that are hidden."""
+
+    def __init__(self, values: Mapping[str, Any], hidden: Iterable[str]) -> None:
+        super().__init__(values)
+        self._hidden = frozenset(hidden)
+
+    def __repr__(self) -> str:
+        return repr({name: HIDDEN if name in self._hidden and value else value for name, value in self.items()})
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -63,7 +83,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if unknown:
             msg = f"{where}: unknown setting {sorted(unknown)[0]!r}; known: {', '.join(self.settings) or 'none'}"
             raise Fatal(msg)
-        return {name: _value(name, setting, given, where) for name, setting in self.settings.items()}
+        values = {name: _value(name, setting, given, where) for name, setting in self.settings.items()}
+        return Complete(values, (name for name, setting in self.settings.items() if setting.hidden))
 
 
 def _value(name: str, setting: Setting, given: Mapping[str, Any], where: str) -> Any:
@@ -71,12 +92,13 @@ def _value(name: str, setting: Setting, given: Mapping[str, Any], where: str) ->
     if value is msgspec.UNSET:
         msg = f"{where}: setting {name!r} is required: {setting.en}"
         raise Fatal(msg)
+    shown = HIDDEN if setting.hidden else value
     expected = TYPES[setting.type]
     if not isinstance(value, expected) or (isinstance(value, bool) and setting.type != "bool"):
-        msg = f"{where}: setting {name!r} must be of type {setting.type}, not {value!r}"
+        msg = f"{where}: setting {name!r} must be of type {setting.type}, not {shown!r}"
         raise Fatal(msg)
     if setting.choices and value not in setting.choices:
-        msg = f"{where}: setting {name!r} must be one of {setting.choices}, not {value!r}"
+        msg = f"{where}: setting {name!r} must be one of {setting.choices}, not {shown!r}"
         raise Fatal(msg)
     return value
 
@@ -102,6 +124,6 @@ def from_text(setting: Setting, text: str) -> Any:
     try:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        msg = f"not a {setting.type}: {text!r}"
+        msg = f"not a {setting.type}: {HIDDEN if setting.hidden else text!r}"
         raise Fatal(msg) from error
     return value

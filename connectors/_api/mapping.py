@@ -33,7 +33,9 @@ class Mapping:
     """The compiled mapping of one connector."""
 
     def __init__(self, rules: dict[str, dict[str, Rule]]) -> None:
-        self._rules = {kind: [(f, r.from_, _step(r)) for f, r in fields.items()] for kind, fields in rules.items()}
+        self._rules = {
+            kind: (kind_by_name(kind), [(f, r.from_, _step(r)) for f, r in fields.items()]) for kind, fields in rules.items()
+        }
         for kind, fields in rules.items():
             unknown = set(fields) - set(kind_by_name(kind).__struct_fields__)
             if unknown:
@@ -49,15 +51,16 @@ class Mapping:
         """Give a reading of that kind from a message; ``base`` fills source, ts, seen_at and the like."""
         if kind not in self._rules:
             raise Reject("no_kind", f"no mapping to kind {kind!r}; there are {', '.join(self._rules)}")
-        values = dict(base)
-        for field, key, step in self._rules[kind]:
+        make, rules = self._rules[kind]
+        for field, key, step in rules:
             value = message.get(key)
             if value is not None:
-                values[field] = step(value)
-        return kind_by_name(kind)(**values)
+                base[field] = value if step is None else step(value)
+        return make(**base)
 
 
-def _step(rule: Rule) -> Callable[[Any], Any]:
+def _step(rule: Rule) -> Callable[[Any], Any] | None:
+    """Give what makes a field's value of the message's; ``None`` where it stays as it is."""
     absent = rule.absent
     if rule.bit is not None:
         mask = 1 << rule.bit
@@ -66,7 +69,7 @@ def _step(rule: Rule) -> Callable[[Any], Any]:
         table = rule.values
         return lambda v: None if v in absent else table.get(str(v))
     if rule.scale == 1.0 and rule.offset == 0.0:
-        return (lambda v: None if v in absent else v) if absent else (lambda v: v)
+        return (lambda v: None if v in absent else v) if absent else None
     scale, offset = rule.scale, rule.offset
     return lambda v: None if v in absent else v * scale + offset
 

@@ -16,7 +16,7 @@ import msgspec
 from connectors._api import envelopes
 from connectors._api.envelopes import Form, Opened
 from connectors._api.paths import path
-from connectors._api.rules import BASE, SYSTEMS, Fields, Rule
+from connectors._api.rules import BASE, SYSTEMS, Fields, Rule, laid_over
 from connectors._api.session import Received
 from schemas import derive
 from schemas.errors import Fatal, Reject
@@ -104,6 +104,10 @@ class Profile:
         topic = PLACEHOLDER.sub(lambda found: str(known.get(found[1] or "", "x")), self.declared.topic)
         return topic, msgspec.json.encode(body)
 
+    def names(self, topic: str) -> bool:
+        """Tell whether this is a topic that names its device: then a payload cannot name another."""
+        return bool(self._named(topic))
+
     def _named(self, topic: str) -> dict[str, Any]:
         found = self._topic.fullmatch(topic) if self._topic is not None else None
         return {} if found is None else found.groupdict()
@@ -148,7 +152,7 @@ def load(name: str, changes: Mapping[str, Any], kind: str = "", allowed: Iterabl
         raise Fatal(msg)
     try:
         table = msgspec.toml.decode(file.read_bytes()) if name else {}
-        profile = Profile(msgspec.convert(_laid_over(table, changes), Declared), kind)
+        profile = Profile(msgspec.convert(laid_over(table, changes), Declared), kind)
     except (msgspec.MsgspecError, OSError, KeyError) as error:
         msg = f"profile {name or 'inline'}: {error}"
         raise Fatal(msg) from error
@@ -184,9 +188,3 @@ def _shown(message: Opened, parts: Mapping[str, Any]) -> dict[str, Any]:
     return (
         {"name": message.name, **rest} if message.payload is None else {"name": message.name, **rest, "payload": message.payload}
     )
-
-
-def _laid_over(table: Any, changes: Any) -> Any:
-    if not isinstance(table, dict) or not isinstance(changes, Mapping):
-        return changes
-    return {**table, **{key: _laid_over(table.get(key), value) for key, value in changes.items()}}

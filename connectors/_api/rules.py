@@ -310,3 +310,10 @@ def _text(where: str, value: Any) -> str | None:
 
 def _unreadable(where: str, value: Any, wanted: str) -> Reject:
     return Reject("bad_field", f"{where}: {str(value)[:40]!r} is no {wanted}")
+
+
+def laid_over(table: Any, changes: Any) -> Any:
+    """Give a profile with changes laid over it: a table in both is changed key by key, anything else replaced."""
+    if not isinstance(table, dict) or not isinstance(changes, Mapping):
+        return changes
+    return {**table, **{key: laid_over(table.get(key), value) for key, value in changes.items()}}

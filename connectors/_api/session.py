@@ -29,6 +29,10 @@ class Reply(msgspec.Struct, frozen=True):
     """Topic to publish on, where the transport has topics; empty is the connection it came by."""
     status: int = 200
     """HTTP status of the answer, where the transport is HTTP."""
+    retain: bool = False
+    """The broker keeps it for those who subscribe later, where the transport is MQTT."""
+    qos: Literal[0, 1, 2] | None = None
+    """MQTT's quality of service; by itself that of the host's option."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -73,7 +77,8 @@ class Session(Protocol):
     """One connection's, or one polled feed's, side of a protocol.
 
     A session is made as ``Session(settings, peer)`` and holds, bounded in size and age, what the
-    protocol binds to a connection.
+    protocol binds to a connection. What stands on its sources beyond that it compares by the memory that its host
+    hands to its method ``adopt(memory)``, where it has one, before ``start``.
     """
 
     def start(self, now: int) -> Received:

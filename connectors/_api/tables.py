@@ -14,7 +14,7 @@ from connectors._api import manifest, sheets, times
 from connectors._api.manifest import Settings
 from connectors._api.paths import path
 from connectors._api.pseudonym import pseudonym
-from connectors._api.rules import SYSTEMS, Fields, Rule
+from connectors._api.rules import SYSTEMS, Fields, Rule, laid_over
 from connectors._api.session import Received
 from connectors._api.sheets import Form, Page
 from schemas import derive
@@ -241,12 +241,16 @@ class _Unfold:
 def compiled(folder: Path, settings: Settings) -> Table:
     """Give the table that a connector's settings describe: ``profile``, ``changes``, and ``kind``, ``hash_key``, ``places``
     where it has them; what is wrong raises ``Fatal``."""
-    kinds = manifest.read(folder / "connector.toml").kinds
-    kind = str(settings.get("kind", ""))
-    declared = load(folder, str(settings["profile"]), settings["changes"], kinds, kind)
+    declared = chosen(folder, settings)
     file = str(settings.get("places", ""))
     places = places_of(file, declared.places.key) if file and declared.places is not None else None
-    return Table(declared, kind=kind, hash_key=str(settings.get("hash_key", "")), places=places)
+    return Table(declared, kind=str(settings.get("kind", "")), hash_key=str(settings.get("hash_key", "")), places=places)
+
+
+def chosen(folder: Path, settings: Settings) -> Declared:
+    """Give the profile that a connector's settings name, as written; what is wrong raises ``Fatal``."""
+    kinds = manifest.read(folder / "connector.toml").kinds
+    return load(folder, str(settings["profile"]), settings["changes"], kinds, str(settings.get("kind", "")))
 
 
 def built_in(folder: Path) -> dict[str, Path]:
@@ -265,7 +269,7 @@ def load(folder: Path, name: str, changes: Mapping[str, Any], allowed: Iterable[
         raise Fatal(msg)
     try:
         table = msgspec.toml.decode(known.get(name, Path(name)).read_bytes()) if name else {}
-        declared = msgspec.convert(_laid_over(table, changes), Declared)
+        declared = msgspec.convert(laid_over(table, changes), Declared)
     except (msgspec.MsgspecError, OSError) as error:
         msg = f"profile {name or 'inline'}: {error}"
         raise Fatal(msg) from error
@@ -363,9 +367,3 @@ def _equal(value: Any, wanted: Any) -> bool:
         return float(value) == float(wanted)
     except (TypeError, ValueError, OverflowError):
         return False
-
-
-def _laid_over(table: Any, changes: Any) -> Any:
-    if not isinstance(table, dict) or not isinstance(changes, Mapping):
-        return changes
-    return {**table, **{key: _laid_over(table.get(key), value) for key, value in changes.items()}}

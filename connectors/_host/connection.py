@@ -65,25 +65,21 @@ class Connection:
         self._framing = site.make_framing()
         self._session = site.make_session(address)
         self._outbox = InOrder()
-        self._started = self._halted = self._closing = False
+        self._started = self._halted = self._closing = self._listening = False
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + site.options.first_packet_s
         self._allowance = Allowance(site.options, self._loop.time())
         self._reading: asyncio.Task[None] | None = None
+        """The task that serves, while it reads and may be told to read no more."""
 
     async def serve(self) -> None:
         """Serve the connection until it is closed: first it is read, then the replies still due go out."""
-        self._reading = asyncio.create_task(self._read_all())
-        if self._halted:
-            self._reading.cancel()
         try:
-            await asyncio.wait((self._reading,))
-            if not self._reading.cancelled():
-                self._reading.result()
+            if not self._halted:
+                await self._read_until_halted()
             with suppress(OSError):
                 await self._writer.wait_closed()
         finally:
-            self._reading.cancel()
             self.abort()
 
     def halt(self) -> None:
@@ -91,6 +87,7 @@ class Connection:
         self._halted = True
         if self._reading is not None:
             self._reading.cancel()
+            self._reading = None
 
     def finish(self) -> None:
         """Close the connection as soon as the replies it is owed are out."""
@@ -108,6 +105,17 @@ class Connection:
     def idle(self) -> bool:
         """Whether no reply is owed."""
         return not self._outbox
+
+    async def _read_until_halted(self) -> None:
+        """Read in the task that serves, which a halt cancels only here: of 20,000 connections each has but one task."""
+        task = self._reading = asyncio.current_task()
+        try:
+            await self._read_all()
+        except asyncio.CancelledError:
+            if task is None or not self._halted or task.uncancel():
+                raise
+        finally:
+            self._reading = None
 
     async def _read_all(self) -> None:
         self._act(lambda: self._session.start(self._site.clock()), b"")
@@ -133,8 +141,16 @@ class Connection:
     async def _read(self) -> bytes:
         while len(self._outbox) >= WAITING_LIMIT:
             await asyncio.sleep(0.05)
-        async with asyncio.timeout_at(self._deadline):
+        self._listening = True
+        try:
             return await self._reader.read(CHUNK)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._listening or task is None or task.uncancel():
+                raise
+            raise TimeoutError from None
+        finally:
+            self._listening = False
 
     def _take(self, cut: Callable[[], list[bytes | Reject]], chunk: bytes) -> int:
         """Cut bytes into packets, decode each, and put their replies in line; gives the number of packets."""
@@ -156,9 +172,13 @@ class Connection:
         return len(packets)
 
     def tick(self, now: int) -> None:
-        """Let the session act on the passing of time."""
-        if self._started and not self._closing:
-            self._act(lambda: self._session.tick(now), b"")
+        """Let the session act on the passing of time, and give up a peer that has been silent for too long."""
+        if not self._started or self._closing:
+            return
+        self._act(partial(self._session.tick, now), b"")
+        if self._listening and self._reading is not None and self._loop.time() > self._deadline:
+            self._listening = False
+            self._reading.cancel()
 
     def _end(self) -> None:
         """Let a session that wants to know of it hear that its connection was lost."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
+from connectors._api.episodes import Memory
 from connectors._api.manifest import Settings
 from connectors._api.registry import Connector
 from connectors._api.session import Peer, Received, Session
@@ -23,7 +25,7 @@ STEADY_S = 60.0
 """What held this long is tried again without the pauses grown before."""
 
 
-class Door:
+class Door(ABC):
     """One instance's way to the outside."""
 
     def __init__(self, connector: Connector, settings: Settings, intake: Intake, clock: Callable[[], int]) -> None:
@@ -40,29 +42,43 @@ class Door:
         """How many connections or peers there are."""
         return 0
 
+    @abstractmethod
     async def serve(self, ready: Callable[[], None]) -> None:
         """Work until cancelled; ``ready`` is called once input can come."""
-        raise NotImplementedError
 
-    def halt(self) -> None:
+    def halt(self) -> None:  # noqa: B027 - a door that only asks has nothing to halt
         """Take in nothing more; replies that wait for their readings may still go out until ``close``."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - nor anything to let go of
         """Let go of everything; a reply whose readings are not safe by now is not sent."""
 
     def make_session(self, address: str = "") -> Session:
         """Give a session for a peer at that address."""
-        return self.connector.make_session(self.settings, Peer(self.intake.name, address))
+        return open_session(self.connector, self.settings, self.intake, address)
 
     def decode(self, session: Session, content: bytes, now: int, origin: str) -> Received:
-        """Decode a payload or body that stands for itself: one packet, or those its connector's framing finds in it."""
-        found = [
-            Received(rejects=[packet])
-            if isinstance(packet, Reject)
-            else guarded(self.connector.type, partial(session.receive, packet, now, origin), packet)
-            for packet in cut(self.connector.make_framing, self.settings, content)
-        ]
-        return found[0] if len(found) == 1 else _together(found)
+        """Decode a payload or body that stands for itself."""
+        return decode(self.connector, self.settings, session, content, now, origin)
+
+
+def open_session(connector: Connector, settings: Settings, intake: Intake, address: str = "") -> Session:
+    """Give a session for a peer at that address; one that remembers beyond a connection shares the instance's memory."""
+    session = connector.make_session(settings, Peer(intake.name, address))
+    adopt: Callable[[Memory], None] | None = getattr(session, "adopt", None)
+    if adopt is not None:
+        adopt(intake.keeper.memory)
+    return session
+
+
+def decode(connector: Connector, settings: Settings, session: Session, content: bytes, now: int, origin: str) -> Received:
+    """Decode what stands for itself: one packet, or those its connector's framing finds in it."""
+    found = [
+        Received(rejects=[packet])
+        if isinstance(packet, Reject)
+        else guarded(connector.type, partial(session.receive, packet, now, origin), packet)
+        for packet in cut(connector.make_framing, settings, content)
+    ]
+    return found[0] if len(found) == 1 else _together(found)
 
 
 async def stop_listening(server: asyncio.Server) -> None:

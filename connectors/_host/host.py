@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -14,6 +16,7 @@ from connectors._api.version import version_of
 from connectors._host.builder import FrameBuilder
 from connectors._host.instance import Instance, Refused
 from connectors._host.intake import Intake
+from connectors._host.keeper import Keeper
 from connectors._host.options import split
 from connectors._host.producer import FrameProducer
 from schemas.config import Config
@@ -24,6 +27,8 @@ log = structlog.get_logger()
 
 SETTLE_S = 5.0
 """How long an instance that is replaced or removed may wait for its last readings to be safe, so that it can answer them."""
+MEMORY = "memory"
+"""Folder, in that of the installation, of what instances remember of their sources."""
 Table = Mapping[str, Any]
 
 
@@ -37,6 +42,7 @@ def make_intake(
     max_unconfirmed: int = 20_000,
     lane: Lane | None = None,
     past_us: int | None = None,
+    keeper: Keeper | None = None,
 ) -> Intake:
     """Give the way from decoded packets of one instance to the producer.
 
@@ -48,7 +54,15 @@ def make_intake(
     )
     flush_s = connect.flush_ms / 1000
     return Intake(
-        name, builder, producer.submit, clock, max_unconfirmed=max_unconfirmed, flush_s=flush_s, lane=lane, past_us=past_us
+        name,
+        builder,
+        producer.submit,
+        clock,
+        max_unconfirmed=max_unconfirmed,
+        flush_s=flush_s,
+        lane=lane,
+        past_us=past_us,
+        keeper=keeper,
     )
 
 
@@ -169,7 +183,9 @@ class Host:
         options, settings = split(connector, table, where)
         intake = self._intakes.get(name)
         if intake is None:
-            intake = self._intakes[name] = make_intake(self._config, name, self._run_id, self._producer, self._clock)
+            keeper = Keeper(Path(self._config.data_dir) / MEMORY / f"{quote(name, safe='')}.jsonl")
+            intake = make_intake(self._config, name, self._run_id, self._producer, self._clock, keeper=keeper)
+            self._intakes[name] = intake
         intake.builder.made_by = (connector.type, version_of(connector.path))
         intake.limit(options.max_unconfirmed)
         return Instance(connector, settings, options, intake, self._producer, self._clock)

@@ -17,6 +17,7 @@ from connectors._api.manifest import Settings
 from connectors._api.registry import Connector
 from connectors._api.session import Received
 from connectors._host.builder import Delivery
+from connectors._host.descriptors import affordable
 from connectors._host.door import Door, safe, stop_listening
 from connectors._host.intake import Intake, guarded
 from connectors._host.limits import Allowance, Gate, Tls
@@ -188,7 +189,7 @@ class Protocols(web.Server):
         """Let a connection in, or close it."""
         super().connection_made(handler, transport)
         ip = (transport.get_extra_info("peername") or ("",))[0]
-        if not self.gate.enter(ip):
+        if not affordable(transport) or not self.gate.enter(ip):
             transport.abort()
             return
         self._inside[handler] = ip

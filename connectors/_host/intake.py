@@ -11,6 +11,7 @@ import structlog
 
 from connectors._api.session import Received
 from connectors._host.builder import Delivery, Frame, FrameBuilder
+from connectors._host.keeper import Keeper
 from schemas.errors import Reject
 from schemas.metrics import CONNECTOR_PACKETS, CONNECTOR_READINGS, CONNECTOR_REJECTS
 from schemas.reading import Lane, Reading, kind_of
@@ -85,9 +86,12 @@ class Intake:
         flush_s: float = 0.2,
         lane: Lane | None = None,
         past_us: int | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.name = name
         self.builder = builder
+        self.keeper = keeper or Keeper()
+        """What sessions remember beyond a connection."""
         self.packets = self.readings = self.rejects = 0
         self.unconfirmed = 0
         """Rows that neither Kafka nor the spool has yet."""
@@ -106,7 +110,7 @@ class Intake:
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, received: Received, packet: bytes, seen_at: int, address: str = "") -> Delivery:
-        """Take in what followed from one packet (empty: from the passing of time); tells when it is safe."""
+        """Take in what followed from one packet (empty: from the passing of time); tells when it may be answered."""
         delivery = Delivery()
         lane = self._lane or received.lane
         rows = len(received.readings) + len(received.rejects)
@@ -122,7 +126,7 @@ class Intake:
         if rows:
             self._submit(self.builder.due(seen_at))
             self._arm()
-        return delivery
+        return self.keeper.after(delivery, (r.source for r in received.readings))
 
     def _by_lane(self, readings: Sequence[Reading], lane: Lane, seen_at: int) -> list[tuple[Lane, Sequence[Reading]]]:
         """Move readings of a recording that are long past to the late lane, where they page nobody."""
@@ -142,10 +146,11 @@ class Intake:
         self._free()
 
     async def settled(self, within_s: float) -> bool:
-        """Wait until every row taken in is safe, or the time is over; tells which."""
+        """Wait until every row taken in is safe and may be answered, or the time is over; tells which."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._calm.wait()
+                await self.keeper.settled()
         return not self.unconfirmed
 
     def flush(self) -> None:

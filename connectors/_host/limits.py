@@ -24,6 +24,11 @@ class Gate:
         self._inside: Counter[str] = Counter()
         self.count = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many connections as there may be."""
+        return 0 < self._max <= self.count
+
     def allows(self, ip: str) -> bool:
         """Whether an address lies in one of the networks, an IPv4 address written as IPv6 too."""
         if not self._networks:
@@ -37,8 +42,7 @@ class Gate:
 
     def enter(self, ip: str) -> bool:
         """Count a connection, unless it must be closed."""
-        over = self._max and self.count >= self._max
-        if over or (self._max_per_ip and self._inside[ip] >= self._max_per_ip) or not self.allows(ip):
+        if self.full or (self._max_per_ip and self._inside[ip] >= self._max_per_ip) or not self.allows(ip):
             return False
         self._inside[ip] += 1
         self.count += 1
@@ -54,6 +58,8 @@ class Gate:
 
 class Allowance:
     """How fast one peer may send: a second's worth at once, then at the configured rate."""
+
+    __slots__ = ("_at", "_left", "_rates")
 
     def __init__(self, options: Open, now: float) -> None:
         self._rates = (options.bytes_per_s, options.packets_per_s)
@@ -91,6 +97,8 @@ class _Step:
 
 class InOrder:
     """Does what it is asked in the order it was asked, each when the readings it waits for are safe."""
+
+    __slots__ = ("_steps",)
 
     def __init__(self) -> None:
         self._steps: deque[_Step] = deque()

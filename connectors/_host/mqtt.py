@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -40,10 +41,25 @@ class Waiting(asyncio.Queue[aiomqtt.Message]):
         super().put_nowait(item)
 
 
+class Socket(ssl.SSLSocket):
+    """A socket that is closed where its handshake fails; paho leaves that one to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Agree on keys with the broker."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 class Client(aiomqtt.Client):
     """A client that leaves acknowledging to us, which aiomqtt does not offer by itself."""
 
     def __init__(self, host: str, port: int, **given: Any) -> None:
+        context: ssl.SSLContext | None = given.get("tls_context")
+        if context is not None:
+            context.sslsocket_class = Socket
         super().__init__(host, port, queue_type=Waiting, timeout=TIMEOUT_S, **given)
         self._client.manual_ack_set(True)
 
@@ -79,6 +95,8 @@ class MqttSubscriber(Door):
         self._sleep = sleep
         self._tls = Tls(options)
         self._client: Client | None = None
+        self._will: Reply | None = None
+        """What a session with a ``will(now)`` wants said when this connection ends, however it ends."""
         self._outbox = InOrder()
         self._open = contextlib.AsyncExitStack()
         self._publishing: set[asyncio.Task[None]] = set()
@@ -105,9 +123,11 @@ class MqttSubscriber(Door):
             await self._sleep(backoff.pause(loop.time() - began))
 
     async def close(self) -> None:
-        """Disconnect; what is not acknowledged by now the broker sends again."""
-        self._client = None
+        """Say the session's will, which a broker drops at a DISCONNECT, and go; what is not acknowledged it sends again."""
+        client, self._client = self._client, None
         self._outbox.clear()
+        if client is not None and self._will is not None:
+            await self._send(client, self._will)
         with contextlib.suppress(aiomqtt.MqttError, OSError):
             await self._open.aclose()
         for task in list(self._publishing):
@@ -116,6 +136,9 @@ class MqttSubscriber(Door):
 
     async def _connected(self) -> None:
         """Connect, subscribe, and take in messages until the connection ends."""
+        now = self.clock()
+        will: Callable[[int], Reply | None] | None = getattr(self._session, "will", None)
+        self._will = will(now) if will is not None else None
         client = await self._open.enter_async_context(self._make_client())
         self._client = client
         granted = await client.subscribe([(topic, int(self._options.qos)) for topic in self._options.topics])
@@ -124,7 +147,7 @@ class MqttSubscriber(Door):
             msg = f"the broker refuses the subscription to {', '.join(refused)}; check its access rules and topics"
             raise aiomqtt.MqttError(msg)
         self.health, self.detail = "live", ""
-        self._act(partial(self._session.start, self.clock()))
+        self._act(partial(self._session.start, now))
         ticking = asyncio.create_task(self._tick())
         try:
             async for message in client.messages:
@@ -150,9 +173,19 @@ class MqttSubscriber(Door):
             identifier=options.client_id or f"cityops-{self.intake.name}",
             keepalive=options.keepalive_s,
             tls_context=self._tls.dialling,
-            will=aiomqtt.Will(options.will_topic, options.will, qos=1, retain=True) if options.will_topic else None,
+            will=self._last_word(),
             **(newer if options.version == "5" else older),
         )
+
+    def _last_word(self) -> aiomqtt.Will | None:
+        """Give what the broker is to publish when we are lost: what the session wants said, else what the options say."""
+        if self._will is not None:
+            return aiomqtt.Will(self._will.to, self._will.data, qos=self._quality(self._will), retain=self._will.retain)
+        options = self._options
+        return aiomqtt.Will(options.will_topic, options.will, qos=1, retain=True) if options.will_topic else None
+
+    def _quality(self, reply: Reply) -> int:
+        return self._options.qos if reply.qos is None else reply.qos
 
     def take(self, message: aiomqtt.Message) -> None:
         """Decode a message, acknowledge it once its readings are safe, publish the replies it asks for."""
@@ -188,7 +221,7 @@ class MqttSubscriber(Door):
 
     async def _send(self, client: Client, reply: Reply) -> None:
         try:
-            await client.publish(reply.to, reply.data, qos=self._options.qos)
+            await client.publish(reply.to, reply.data, qos=self._quality(reply), retain=reply.retain)
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             log.warning("a reply could not be published", connector=self.intake.name, topic=reply.to, error=str(error))
 

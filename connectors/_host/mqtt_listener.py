@@ -1,14 +1,15 @@
 """MQTT 3.1.1 as devices publish it to us: control packets cut and answered without a broker in between.
 
-A PUBLISH is decoded by the connector's own session and acknowledged once its readings are safe. Nothing is
-kept for absent clients, and nothing is passed from one client to another: this is no broker. Clause numbers
-are those of the OASIS standard MQTT Version 3.1.1.
+A PUBLISH is decoded by the connector's own session and acknowledged once its readings are safe. Of the connector's
+own messages those it wants retained are kept for clients that subscribe later; nothing else is kept for absent
+clients, and nothing is passed from one client to another: this is no broker. Clause numbers are those of the OASIS
+standard MQTT Version 3.1.1.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,6 +48,10 @@ ACCEPTED, BAD_VERSION, BAD_CLIENT_ID, BAD_LOGIN = 0, 1, 2, 4
 HEADROOM = 70_000
 """Bytes a PUBLISH may have besides its payload: the longest topic and its identifier."""
 FILTERS_LIMIT, LEVELS_LIMIT = 100, 100
+RETAINED_LIMIT = 1000
+"""Topics whose last message is kept; with so many the one kept longest is forgotten for a new one."""
+RETAIN = 1
+"""Flag of a PUBLISH that was kept for a new subscription (3.3.1.3)."""
 SECOND = 1_000_000
 Decode = Callable[[bytes, int, str], Received]
 """Decodes a payload that arrived at a time on a topic."""
@@ -64,12 +69,19 @@ class MqttSession:
     """One client's side of MQTT around a session of the connector."""
 
     def __init__(
-        self, inner: Session, decode: Decode, options: MqttOptions, clients: dict[str, MqttSession], connector: str
+        self,
+        inner: Session,
+        decode: Decode,
+        options: MqttOptions,
+        clients: dict[str, MqttSession],
+        retained: dict[str, bytes],
+        connector: str,
     ) -> None:
         self._inner = inner
         self._decode_payload = decode
         self._options = options
         self._clients = clients
+        self._retained = retained
         self._connector = connector
         self._client_id: str | None = None
         self.replaced = False
@@ -122,19 +134,19 @@ class MqttSession:
         if kind == DISCONNECT:
             self._will = None
             return Received(close=True)
+        if kind == SUBSCRIBE:
+            return Received(replies=[Reply(sent, "now") for sent in self._subscribe(fields)])
         return Received(replies=[Reply(self._confirm(kind, fields), "now")])
 
     def _confirm(self, kind: int, fields: Fields) -> bytes:
         """Give the answer to a packet that needs nothing but one."""
         if kind == PINGREQ:
             return packet(PINGRESP, b"")
-        if kind not in (PUBREL, SUBSCRIBE, UNSUBSCRIBE):
+        if kind not in (PUBREL, UNSUBSCRIBE):
             raise Reject("bad_frame", f"packet type {kind} is none that a client sends here")
         number = fields.take(2)
         if kind == PUBREL:
             return packet(PUBCOMP, number)
-        if kind == SUBSCRIBE:
-            return packet(SUBACK, number + self._subscribe(fields))
         while fields.left:
             self._filters.discard(fields.text())
         return packet(UNSUBACK, number)
@@ -171,16 +183,23 @@ class MqttSession:
         same = hmac.compare_digest(username.encode(), options.username.encode())
         return hmac.compare_digest(password, options.password.reveal().encode()) and same
 
-    def _subscribe(self, fields: Fields) -> bytes:
-        """Remember filters, for replies that a connector sends on topics; all are granted at most once (3.9.3)."""
-        granted = bytearray()
+    def _subscribe(self, fields: Fields) -> Iterator[bytes]:
+        """Remember filters, for replies that a connector sends on topics; all are granted at most once (3.9.3).
+
+        SUBACK is followed by the retained messages that they match, each once (3.8.4).
+        """
+        number, granted, asked = fields.take(2), bytearray(), []
         while fields.left:
             wanted = fields.text()
             fields.number(1)
             if len(self._filters) < FILTERS_LIMIT and _is_filter(wanted):
                 self._filters.add(wanted)
             granted.append(0 if wanted in self._filters else 0x80)
-        return bytes(granted)
+            asked += [wanted] if wanted in self._filters else []
+        yield packet(SUBACK, number + granted)
+        for topic, payload in self._retained.items():
+            if _matches(topic, asked):
+                yield packet(PUBLISH, _text(topic) + payload, RETAIN)
 
     def _publish(self, flags: int, fields: Fields, now: int) -> Received:
         """Decode a message, and acknowledge it once its readings are safe (3.3)."""
@@ -195,16 +214,28 @@ class MqttSession:
         return msgspec.structs.replace(received, replies=(done, *received.replies))
 
     def _decode(self, payload: bytes, topic: str, now: int) -> Received:
-        if self._options.topics and not any(Topic(topic).matches(f) for f in self._options.topics):
+        if self._options.topics and not _matches(topic, self._options.topics):
             detail = f"topic {topic[:256]} matches none of the settings' topics"
             return Received(rejects=[Reject("unsupported", detail, payload)])
         return too_large(payload, topic, self._options.max_bytes) or self._decode_payload(payload, now, topic)
 
     def _outward(self, received: Received) -> Received:
         """Make the connector's replies messages on their topics, where this client has subscribed to them (quality 0)."""
-        wanted = [r for r in received.replies if r.to and any(Topic(r.to).matches(f) for f in self._filters)]
+        for reply in received.replies:
+            if reply.to and reply.retain:
+                self._retain(reply)
+        wanted = [r for r in received.replies if r.to and _matches(r.to, self._filters)]
         replies = [Reply(packet(PUBLISH, _text(r.to) + r.data), r.when) for r in wanted]
         return msgspec.structs.replace(received, replies=replies)
+
+    def _retain(self, reply: Reply) -> None:
+        """Keep a topic's last message for those who subscribe later; an empty one ends that (3.3.1.3)."""
+        self._retained.pop(reply.to, None)
+        if not reply.data:
+            return
+        if len(self._retained) >= RETAINED_LIMIT:
+            del self._retained[next(iter(self._retained))]
+        self._retained[reply.to] = reply.data
 
 
 def too_large(payload: bytes, topic: str, limit: int) -> Received | None:
@@ -221,6 +252,10 @@ def _is_filter(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _matches(topic: str, filters: Iterable[str]) -> bool:
+    return any(Topic(topic).matches(f) for f in filters)
 
 
 def _text(text: str) -> bytes:
@@ -242,6 +277,7 @@ class MqttListener(TcpServer):
     ) -> None:
         super().__init__(connector, settings, options, intake, clock)
         self._clients: dict[str, MqttSession] = {}
+        self._retained: dict[str, bytes] = {}
 
     def make_framing(self) -> Framing:
         """Give the framing of MQTT; a connector's own knows only what is inside the messages."""
@@ -250,4 +286,5 @@ class MqttListener(TcpServer):
     def make_session(self, address: str = "") -> Session:
         """Give MQTT's session around one of the connector."""
         inner = super().make_session(address)
-        return MqttSession(inner, partial(self.decode, inner), self.options, self._clients, self.connector.type)
+        decode = partial(self.decode, inner)
+        return MqttSession(inner, decode, self.options, self._clients, self._retained, self.connector.type)

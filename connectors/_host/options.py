@@ -45,7 +45,7 @@ class Streams(Open, frozen=True, kw_only=True):
     """PEM file of authorities: a listener then demands a certificate of theirs, a dialled peer must show one."""
     max_connections: int = 10_000
     max_per_ip: int = 20
-    """A connection beyond these is closed at once."""
+    """A connection beyond these is closed at once, and so is one that would take a file the process needs."""
     first_packet_s: float = 120.0
     """A connection without a usable packet is closed after this time; above the pause of devices that do not log in."""
 
@@ -120,7 +120,7 @@ class HttpPollOptions(Options, frozen=True, kw_only=True):
     """Hosts that may be asked besides those of the URLs in the settings."""
     allow_private: bool = False
     """Whether a host name may resolve to a loopback, link-local or private address."""
-    headers: dict[str, str] = {}
+    headers: dict[str, Secret] = {}
     """Sent with every request, for API keys."""
     timeout_s: float = 30.0
     max_bytes: int = 20_000_000

@@ -122,7 +122,7 @@ class Fetcher:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit_per_host=4, resolver=resolver),
                 timeout=aiohttp.ClientTimeout(total=self._options.timeout_s),
-                headers={"User-Agent": "cityops", **self._options.headers},
+                headers={"User-Agent": "cityops", **{name: value.reveal() for name, value in self._options.headers.items()}},
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session

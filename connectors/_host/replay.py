@@ -14,7 +14,7 @@ from connectors._api.registry import Connector
 from connectors._api.session import Received
 from connectors._api.version import version_of
 from connectors._host.builder import TotalKey
-from connectors._host.door import Door
+from connectors._host.door import decode, open_session
 from connectors._host.files import FileReader, listing, messages, recorded
 from connectors._host.host import make_intake
 from connectors._host.intake import Intake
@@ -294,12 +294,11 @@ async def _play_messages(
     """Hand all messages to one session as its door would; nobody is there to be answered."""
     given = {"listen": "127.0.0.1:0"} if connector.manifest.transport != "client" and "broker" not in table else {}
     _, settings = split(connector, {**given, **table}, f"connectors.{connector.type}")
-    door = Door(connector, settings, intake, clock)
-    session = door.make_session()
+    session = open_session(connector, settings, intake)
     found = [message for file in listing(path) for message in messages(file)]
     for sent, (packet, origin) in enumerate(found, 1):
         await intake.room()
-        intake.take(door.decode(session, packet, clock(), origin), packet, clock(), origin)
+        intake.take(decode(connector, settings, session, packet, clock(), origin), packet, clock(), origin)
         progress(sent, len(found))
         await asyncio.sleep(0)
     return len(found)

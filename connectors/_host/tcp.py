@@ -12,6 +12,7 @@ from connectors._api.manifest import Settings
 from connectors._api.registry import Connector
 from connectors._api.session import Framing
 from connectors._host.connection import CHUNK, Connection
+from connectors._host.descriptors import affordable, room
 from connectors._host.door import Backoff, Door, stop_listening
 from connectors._host.intake import Intake
 from connectors._host.limits import Gate, Tls
@@ -24,6 +25,11 @@ log = structlog.get_logger()
 
 HANDSHAKE_S = 10.0
 CONNECT_S = 10.0
+BACKLOG = 4096
+"""Connections the kernel keeps for us (fewer where net.core.somaxconn is): devices come back all at once."""
+TICKED_TOGETHER = 500
+"""Sessions that act on the passing of time without a packet being read in between."""
+COMPLAIN_S = 60.0
 LINGER_S = 1.0
 """How long bytes already written may take to leave a connection that is being closed."""
 
@@ -64,12 +70,15 @@ class Streams(Door):
         return self.connector.make_framing(self.settings)
 
     async def tick(self) -> None:
-        """Let all sessions act on the passing of time, every second, until cancelled."""
+        """Let all sessions act on the passing of time, every second, many of them by turns, until cancelled."""
         while True:
-            await asyncio.sleep(1.0)
-            now = self.clock()
-            for connection in list(self.connections):
-                connection.tick(now)
+            there = list(self.connections)
+            turns = range(0, max(1, len(there)), TICKED_TOGETHER)
+            for begin in turns:
+                await asyncio.sleep(1.0 / len(turns))
+                now = self.clock()
+                for connection in there[begin : begin + TICKED_TOGETHER]:
+                    connection.tick(now)
 
     def attend(self, connection: Connection, then: Callable[[], None] = lambda: None) -> asyncio.Task[None]:
         """Serve a connection to its end, in a task that ``close`` waits for; ``then`` is called after that."""
@@ -123,6 +132,7 @@ class TcpServer(Streams):
 
     _server: asyncio.Server | None = None
     _gate: Gate
+    _complained_at = -COMPLAIN_S
 
     @property
     def port(self) -> int:
@@ -137,7 +147,7 @@ class TcpServer(Streams):
         self._gate = Gate(options.allow, options.max_connections, options.max_per_ip)
         tls = self._tls.listening
         self._server = await asyncio.start_server(
-            self._accept, host, port, ssl=tls, limit=CHUNK, backlog=1024, ssl_handshake_timeout=HANDSHAKE_S if tls else None
+            self._accept, host, port, ssl=tls, limit=CHUNK, backlog=BACKLOG, ssl_handshake_timeout=HANDSHAKE_S if tls else None
         )
         ready()
         await self.tick()
@@ -150,10 +160,22 @@ class TcpServer(Streams):
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ip, port = (writer.get_extra_info("peername") or ("", 0))[:2]
-        if self._halted or not self._gate.enter(ip):
+        if self._halted or not self._has_room(writer) or not self._gate.enter(ip):
             writer.transport.abort()
             return
         self.attend(Connection(self, reader, writer, f"{ip}:{port}"), partial(self._gate.leave, ip))
+
+    def _has_room(self, writer: asyncio.StreamWriter) -> bool:
+        """Whether a connection may stay; says at most once a minute why none may."""
+        full = self._gate.full
+        if not full and affordable(writer.transport):
+            return True
+        now = asyncio.get_running_loop().time()
+        if now - self._complained_at >= COMPLAIN_S:
+            self._complained_at = now
+            why = "max_connections is reached" if full else f"{room()} files are open: raise the hard limit (nofile)"
+            log.warning("connections are refused", connector=self.intake.name, open=len(self.connections), reason=why)
+        return False
 
 
 class TcpDialler(Streams):

@@ -85,7 +85,7 @@ def _csv_rows(packet: bytes) -> list[Row]:
         raise Reject("bad_frame", f"neither JSON nor CSV: {error}", packet) from error
     lines = [line for line in lines if line]
     columns: tuple[str, ...] = COLUMNS
-    if lines and lines[0][0].strip().upper() in COLUMNS:
+    if lines and any(_column(cell) in COLUMNS for cell in lines[0]):
         columns = tuple(_column(cell) for cell in lines.pop(0))
     elif not lines or len(lines[0]) < len(COLUMNS):
         raise Reject("bad_frame", f"neither JSON nor CSV lines of {','.join(COLUMNS)}", packet)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from connectors._api.meter_frames import END
 from connectors.cj188 import fields
-from connectors.cj188.framing import END, START
+from connectors.cj188.framing import START
 from connectors.cj188.messages import ABNORMAL, FROM_METER, forms
 
 ANY_TYPE = 0xAA

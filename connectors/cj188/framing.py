@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors._api import Settings
+from connectors._api import Settings, meter_frames
 from connectors._api.candidates import MORE, NONE, Candidates
+from connectors._api.meter_frames import TAIL
 from schemas.errors import Reject
 
 START: Final = 0x68
-END: Final = 0x16
 HEAD: Final = 11
 """Bytes up to and with the length."""
-TAIL: Final = 2
-"""Check byte and end byte."""
 TYPES: Final = frozenset({*range(0x10, 0x50), 0xAA})
 """Meter types; AA asks meters of any type."""
 DIGITS: Final = b"0123456789ABCDEFabcdef"
@@ -58,14 +56,4 @@ def fault(frame: bytes) -> Reject | None:
     """Tell why these bytes are no frame; ``None`` if they are one."""
     if len(frame) < HEAD or frame[0] != START or frame[1] not in TYPES:
         return Reject("bad_frame", f"{len(frame)} bytes without a head of 68H, type, address, control and length")
-    end = HEAD + frame[10] + TAIL
-    if len(frame) != end:
-        return Reject("bad_length", f"declares {frame[10]} bytes of data, which makes {end} in all, but has {len(frame)}")
-    right = sum(frame[:-TAIL]) & 0xFF == frame[-TAIL]
-    if right and frame[-1] == END:
-        return None
-    if right:
-        return Reject("bad_frame", f"ends in {frame[-1]:02X}H instead of 16H")
-    if frame[-1] == END:
-        return Reject("bad_checksum", f"check byte is {frame[-TAIL]:02X}H, the bytes give {sum(frame[:-TAIL]) & 0xFF:02X}H")
-    return Reject("bad_length", f"neither check byte nor 16H stand behind the {frame[10]} bytes of data it declares")
+    return meter_frames.fault(frame, HEAD)

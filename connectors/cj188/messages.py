@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from connectors._api.meter_frames import TAIL
 from connectors.cj188 import fields
-from connectors.cj188.framing import HEAD, TAIL
+from connectors.cj188.framing import HEAD
 from schemas.errors import Reject
 
 FROM_METER, ABNORMAL = 0x80, 0x40

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from connectors._api.meter_frames import END
 from connectors.dlt645 import formats, items
-from connectors.dlt645.framing import END, START
+from connectors.dlt645.framing import START
 from connectors.dlt645.messages import (
     ABNORMAL,
     BROADCAST_TIME,

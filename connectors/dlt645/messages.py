@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from connectors._api.meter_frames import TAIL
 from connectors.dlt645 import formats, items
-from connectors.dlt645.framing import HEAD, TAIL
+from connectors.dlt645.framing import HEAD
 from schemas.errors import Reject
 
 FROM_METER, ABNORMAL, FOLLOWED = 0x80, 0x40, 0x20

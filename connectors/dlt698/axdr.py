@@ -39,10 +39,12 @@ class Cursor:
 
     def u8(self) -> int:
         """Give an unsigned."""
-        if self.at >= len(self.raw):
-            raise Reject("bad_length", f"APDU of {len(self.raw)} bytes ends where a field begins")
+        try:
+            value = self.raw[self.at]
+        except IndexError:
+            raise Reject("bad_length", f"APDU of {len(self.raw)} bytes ends where a field begins") from None
         self.at += 1
-        return self.raw[self.at - 1]
+        return value
 
     def u16(self) -> int:
         """Give a long-unsigned."""
@@ -202,7 +204,8 @@ def _hex(count: int) -> Callable[[Cursor], str]:
 
 def _number(form: str) -> Callable[[Cursor], Any]:
     layout = struct.Struct(">" + form)
-    return lambda cursor: layout.unpack(cursor.take(layout.size))[0]
+    unpack, size = layout.unpack, layout.size
+    return lambda cursor: unpack(cursor.take(size))[0]
 
 
 def _float(form: str) -> Callable[[Cursor], float | None]:
@@ -213,6 +216,20 @@ def _float(form: str) -> Callable[[Cursor], float | None]:
         return value if abs(value) < float("inf") else None
 
     return finite
+
+
+def _elements(cursor: Cursor) -> list[Any]:
+    """Give the elements of an array or structure; equal plain numbers, as most are, are read in one go."""
+    start, raw = cursor.at, cursor.raw
+    count, at = cursor.length(), cursor.at
+    form = NUMBERS.get(raw[at]) if count and at < len(raw) and cursor.depth < DEPTH_MAX else None
+    if form is not None:
+        end = at + count * form.size
+        if end <= len(raw) and raw[at : end : form.size].count(raw[at]) == count:
+            cursor.at = end
+            return [value for (value,) in form.iter_unpack(raw[at:end])]
+    cursor.at = start
+    return cursor.many(data)
 
 
 def _octets_hex(cursor: Cursor) -> str:
@@ -237,11 +254,13 @@ SELECTORS: Final[dict[int, tuple[tuple[str, Callable[[Cursor], Any]], ...]]] = {
     10: (("last", Cursor.u8), ("meters", meters)),
 }
 """Fields of each row selector."""
+NUMBERS: Final = {tag: struct.Struct(f">x{form}") for tag, form in zip((5, 6, 15, 16, 17, 18), "iIbhBH", strict=True)}
+"""Plain numbers with their tags, by tag."""
 INTERVALS: Final = ("second", "minute", "hour", "day", "month", "year")
 READERS: Final[dict[int, Callable[[Cursor], Any]]] = {
     0: lambda cursor: None,
-    1: lambda cursor: cursor.many(data),
-    2: lambda cursor: cursor.many(data),
+    1: _elements,
+    2: _elements,
     3: lambda cursor: cursor.u8() != 0,
     4: _bits,
     5: _number("i"),

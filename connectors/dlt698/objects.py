@@ -58,7 +58,9 @@ def scaled(value: Any, divisor: int) -> Any:
         return value
     if isinstance(value, int):
         return value / divisor
-    return [scaled(one, divisor) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [one / divisor if type(one) is int else scaled(one, divisor) for one in value]
+    return value
 
 
 def result_name(code: int) -> str:

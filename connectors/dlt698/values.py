@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
-
-from connectors.dlt698.encoder import BEIJING
 
 SERVER: Final = "202A0200"
 """Column with the address of the meter a row tells of."""
 TIMES: Final = ("20210200", "60410200", "60420200", "60400200", "201E0200")
 """Columns with a row's time, best first: frozen, collected, stored, collection begun, event begun."""
 CLOCK: Final = "40000200"
+EPOCH: Final = datetime(1970, 1, 1, 8)  # noqa: DTZ001 - as Beijing's clocks showed it, like the texts
 HEX: Final = tuple(f"{n:02X}" for n in range(256))
+NUMBERS: Final = (int, float)
+"""Types of a number; a truth value is none."""
 
 
 class Found(NamedTuple):
@@ -74,14 +75,10 @@ def elements(oad: str, value: Any) -> dict[str, float]:
     """Give the numbers of an attribute by OAD: the whole array as its elements, counted from 1, a single value as itself."""
     if isinstance(value, list):
         which = oad[:6]
-        return {which + HEX[n]: one for n, one in enumerate(value[:255], 1) if _is_number(one)} if oad[6:] == "00" else {}
-    if not _is_number(value):
+        return {which + HEX[n]: one for n, one in enumerate(value[:255], 1) if type(one) in NUMBERS} if oad[6:] == "00" else {}
+    if type(value) not in NUMBERS:
         return {}
     return {oad: value, f"{oad[:6]}01": value} if oad[:2] == "00" and oad[6:] == "00" else {oad: value}
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
 
 
 def instant(text: Any) -> int | None:
@@ -89,7 +86,7 @@ def instant(text: Any) -> int | None:
     if not isinstance(text, str):
         return None
     try:
-        at = datetime.fromisoformat(text).replace(tzinfo=BEIJING)
-    except ValueError:
+        since = datetime.fromisoformat(text) - EPOCH
+    except (ValueError, TypeError):  # no time, or one with an offset
         return None
-    return round(at.timestamp() * 1000) * 1000
+    return since // timedelta(milliseconds=1) * 1000

@@ -6,6 +6,7 @@ from hmac import compare_digest
 from typing import Any, Final, Literal
 
 from connectors._api import Peer, Received, Reply, Settings
+from connectors._api.episodes import Memory
 from connectors.gb32960 import encoder, messages
 from connectors.gb32960.messages import ACTIVATION, KEY_EXCHANGE, PLATFORM_LOGIN, PLATFORM_LOGOUT, REPLAY, TIME
 from connectors.gb32960.packet import COMMAND, DONE, FAILED, FORM, PLAIN, UNKNOWN_VIN, Header, parse
@@ -23,7 +24,7 @@ VIN_MAX: Final = 17
 
 
 class Session:
-    """One connection: whether its platform has logged in, and which alarms stand.
+    """One connection: whether its platform has logged in.
 
     Each command of the tables is answered with its own header, the mark 01 and the time it carries: a record only once
     its readings are held durably, and with the mark 02 when it cannot be read, so that it is sent again.
@@ -34,6 +35,10 @@ class Session:
         self._users = {str(user): str(password) for user, password in settings["users"].items()}
         self._readings = Readings(settings["crs"])
         self._logged_in = False
+
+    def adopt(self, memory: Memory) -> None:
+        """Compare records with what stands by this memory, which outlives the connection."""
+        self._readings.episodes.adopt(memory)
 
     def start(self, now: int) -> Received:
         """Give nothing: the vehicle speaks first."""

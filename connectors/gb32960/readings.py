@@ -22,9 +22,6 @@ INVALID, SOUTH, WEST = 1, 2, 4
 """Bits of the position's status."""
 COORDINATES: Final[Mapping[int, Crs]] = {1: "wgs84", 2: "gcj02"}
 """Coordinate systems a position of the 2025 edition names."""
-AHEAD_US: Final = 60_000_000
-"""So far ahead of its arrival a record may be, as in the reject reason ``future_time``: were its alarms taken, a clock
-that jumped once would silence all that follow."""
 LEVEL_MAX: Final = 10
 """Highest level the kind holds."""
 BATTERY: Final = "ev_battery"
@@ -34,11 +31,11 @@ Values = Mapping[str, Any]
 
 
 class Readings:
-    """Makes readings of records, and remembers which alarms stand on which vehicle."""
+    """Makes readings of records, and compares which alarms stand."""
 
     def __init__(self, crs: Crs) -> None:
         self._mapping = read_mapping(FOLDER / "mapping.toml")
-        self._episodes = Episodes(CODES)
+        self.episodes = Episodes(CODES)
         self._crs = crs
 
     def of(self, message: Values, kind: str, **base: Any) -> list[Reading]:
@@ -53,7 +50,7 @@ class Readings:
             found.append(self._mapping.reading(BATTERY, fields, **base, **here))
         if kind and place:
             found.append(self._mapping.reading(kind, vehicle, **base, **place, plate=plate))
-        if "flags" in alarm and base["ts"] <= base["seen_at"] + AHEAD_US:
+        if "flags" in alarm:
             flags = alarm["flags"] & EDITION_BITS[message["edition"]]
             found += [
                 self._mapping.reading(
@@ -67,7 +64,7 @@ class Readings:
                     started_at=edge.started_at,
                     level=level(alarm, edge.code) if edge.phase == "rise" else None,
                 )
-                for edge in self._episodes.observe(base["source"], base["ts"], flags)
+                for edge in self.episodes.observe(base["source"], base["ts"], flags, base["seen_at"])
             ]
         return found
 

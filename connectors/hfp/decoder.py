@@ -43,7 +43,7 @@ class Session:
         return Received()
 
     def receive(self, packet: bytes, seen_at: int, origin: str = "") -> Received:
-        """Decode a payload that came by the topic ``origin``, or ``{"topic", "payload"}``, or a line of a recording."""
+        """Decode a payload that came by the topic ``origin``; without one ``{"topic", "payload"}`` or a line of a recording."""
         topic, body = unpacked(packet, origin)
         event, payload = _event(body, topic)
         told = levels(topic)
@@ -81,7 +81,9 @@ class Session:
 
 
 def unpacked(packet: bytes, origin: str) -> tuple[str, Any]:
-    """Give topic and payload of a packet in any of the forms a session takes."""
+    """Give topic and payload of a packet; one that came by a topic brings no other, else a bus could speak as another."""
+    if TOPIC.fullmatch(origin):
+        return origin, document(packet)
     line = RECORDING.match(packet) if packet[:1] in b"/0123456789" else None
     if line:
         return line[1].decode("utf-8", "replace"), document(line[2])

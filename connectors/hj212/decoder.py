@@ -58,14 +58,13 @@ class Session:
     def receive(self, packet: bytes, seen_at: int, origin: str = "") -> Received:
         """Decode one frame, from ``##`` to its check code; a line end behind it is passed over."""
         try:
-            message, crc = self._open(packet.strip(b"\r\n"))
-            sender = _Head(message)
+            message, sender, crc = self._open(packet.strip(b"\r\n"))
             self._admit(sender, crc)
             return self._answer(message, sender, crc, seen_at)
         except Reject as error:
             raise Reject(error.reason, error.detail, error.raw or packet) from None
 
-    def _open(self, packet: bytes) -> tuple[dict[str, Any], str]:
+    def _open(self, packet: bytes) -> tuple[dict[str, Any], _Head, str]:
         body, code = packet[6:-4], packet[-4:]
         if len(packet) < FRAME_ENDS or not packet.startswith(b"##"):
             raise Reject("bad_frame", "packet is no frame that begins with ##")
@@ -77,8 +76,9 @@ class Session:
         if count not in (len(body), len(text)):
             raise Reject("bad_length", f"declares {count} characters but has {len(text)}")
         message = segment.parse(text)
+        sender = _Head(message)
         frame = {"len": count, "crc": code.decode(), "crc_variant": crc}
-        return {"name": segment.NAMES.get(_folded(message).get("cn", ""), "other"), **message, **frame}, crc
+        return {"name": segment.NAMES.get(sender.cn, "other"), **message, **frame}, sender, crc
 
     def _admit(self, sender: _Head, crc: str) -> None:
         """Refuse a device that is not registered, has another password or another check code than configured."""
@@ -131,7 +131,7 @@ class Session:
     def _learn(self, mn: str, items: list[segment.Item]) -> None:
         """Remember the averaging period a device tells (CN=1063)."""
         for item in items:
-            minutes = _int(item.get("MinInterval", ""))
+            minutes = _int(item["MinInterval"]) if "MinInterval" in item else 0
             if 1 <= minutes <= 60 and (mn in self._told or len(self._told) < DEVICES):
                 self._told[mn] = minutes
 
@@ -140,7 +140,7 @@ class _Head:
     """The header fields of a message, whatever the case of their names."""
 
     def __init__(self, message: Mapping[str, Any]) -> None:
-        fields = _folded(message)
+        fields = {key.lower(): value for key, value in message.items() if isinstance(value, str)}
         self.qn, self.st, self.cn = fields.get("qn", ""), fields.get("st", ""), fields.get("cn", "")
         self.pw, self.mn, self.part = fields.get("pw", ""), fields.get("mn", ""), fields.get("pno", "")
         self.flag = max(_int(fields.get("flag", "")), 0)
@@ -149,10 +149,6 @@ class _Head:
                 raise Reject("missing_field", f"header has no {name.upper()}")
         if len(self.mn) > 64:
             raise Reject("bad_field", f"MN of {len(self.mn)} characters; the standard has 24")
-
-
-def _folded(message: Mapping[str, Any]) -> dict[str, str]:
-    return {key.lower(): value for key, value in message.items() if isinstance(value, str)}
 
 
 def _int(text: str) -> int:

@@ -34,7 +34,22 @@ def upload(
     crc: str = "annex_a",
     part: tuple[int, int] | None = None,
 ) -> bytes:
-    """Give a whole frame of any command; empty ``qn`` and absent ``flag`` are left out as in the 2005 edition.
+    """Give a whole frame of any command, its segment made as ``segment`` does."""
+    return frame(segment(qn=qn, st=st, cn=cn, pw=pw, mn=mn, flag=flag, cp=cp, part=part), crc)
+
+
+def segment(
+    *,
+    qn: str,
+    st: str,
+    cn: str,
+    pw: str,
+    mn: str,
+    flag: str | int | None,
+    cp: Sequence[Mapping[str, str]] | str,
+    part: tuple[int, int] | None = None,
+) -> str:
+    """Give the data segment of any command; empty ``qn`` and absent ``flag`` are left out as in the 2005 edition.
 
     ``cp`` holds one mapping per item, or is the text between the ``&&``; ``part`` is (PNUM, PNO).
     """
@@ -42,12 +57,17 @@ def upload(
     if part is not None:
         head |= {"PNUM": str(part[0]), "PNO": str(part[1])}
     items = cp if isinstance(cp, str) else ";".join(",".join(f"{k}={v}" for k, v in item.items()) for item in cp)
-    return frame("".join(f"{k}={v};" for k, v in head.items() if v) + f"CP=&&{items}&&", crc)
+    return "".join(f"{k}={v};" for k, v in head.items() if v) + f"CP=&&{items}&&"
 
 
 def reply(*, qn: str, mn: str, pw: str, flag: int, cn: str = "9014", crc: str = "annex_a") -> bytes:
     """Give the platform's answer to an upload: 9014 to data, 9013 to a notice (HJ 212-2017 table 9)."""
-    return upload(qn=qn, st="91", cn=cn, pw=pw, mn=mn, flag=flag, cp="", crc=crc)
+    return frame(answer(qn=qn, cn=cn, pw=pw, mn=mn, flag=flag), crc)
+
+
+def answer(*, mn: str, pw: str, flag: int, qn: str = "", cn: str = "9014") -> str:
+    """Give the data segment of ``reply``; what stands behind ``QN=...;`` in it does not depend on ``qn``."""
+    return segment(qn=qn, st="91", cn=cn, pw=pw, mn=mn, flag=flag, cp="")
 
 
 def realtime(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +18,10 @@ from schemas.reading import Reading
 HERE: Final = Path(__file__).resolve().parent
 AIR: Final = frozenset({"22", "39"})
 """System types of ambient air and of construction dust (HJ 212-2017 table 5)."""
-PARTICLES: Final = ("a34002", "a34004", "a34001")
+PARTICLES: Final = frozenset({"a34002", "a34004", "a34001"})
 """Factors that make a station of any system type a dust station."""
-MEANS: Final = ("rtd", "avg", "data")
-"""Suffixes of the one value of a factor: momentary, mean, noise level; their case differs between devices."""
+PARTS: Final = {"rtd": "value", "avg": "value", "data": "value", "min": "low", "max": "high", "cou": "total", "flag": "flag"}
+"""What a factor's field is by its suffix, whose case differs between devices; rtd, avg and data (noise) are its one value."""
 LEVELS: Final = ("daydata", "nightdata")
 """Suffixes of noise levels that stand beside the factor's own value."""
 
@@ -45,6 +45,10 @@ class Sent(msgspec.Struct):
     high: float | None = None
     total: float | None = None
     flag: str | None = None
+
+    def has_value(self) -> bool:
+        """Tell whether it is more than a flag."""
+        return self.value is not None or self.low is not None or self.high is not None or self.total is not None
 
 
 @cache
@@ -86,32 +90,28 @@ def sent(items: list[Item]) -> tuple[list[Sent], list[Reject]]:
     for item in items:
         here: dict[str, Sent] = {}
         for key, text in item.items():
-            code, dash, suffix = key.rpartition("-")
-            if not dash or not code:
+            code, part = part_of(key)
+            if not part:
                 continue
+            one = here.get(code)
+            if one is None:
+                one = here[code] = Sent(code)
             try:
-                _place(here, code, suffix, text)
+                setattr(one, part, (text[:8] or None) if part == "flag" else number(text))
             except Reject as error:
                 rejects.append(Reject(error.reason, f"{key[:40]}: {error.detail}"))
-        found += [one for one in here.values() if any(v is not None for v in (one.value, one.low, one.high, one.total))]
+        found += [one for one in here.values() if one.has_value()]
     return found, rejects
 
 
-def _place(here: dict[str, Sent], code: str, suffix: str, text: str) -> None:
+@lru_cache(maxsize=4096)
+def part_of(key: str) -> tuple[str, str]:
+    """Give the factor's code and the part of it that a field is; no part where it is none."""
+    code, _, suffix = key.rpartition("-")
     what = suffix.lower()
-    if what in LEVELS:
-        code = f"{code}-{suffix}"
-    one = here.setdefault(code, Sent(code))
-    if what == "flag":
-        one.flag = text[:8] or None
-    elif what in MEANS or what in LEVELS:
-        one.value = number(text)
-    elif what == "min":
-        one.low = number(text)
-    elif what == "max":
-        one.high = number(text)
-    elif what == "cou":
-        one.total = number(text)
+    if not code:
+        return key, ""
+    return (key, "value") if what in LEVELS else (code, PARTS.get(what, ""))
 
 
 def readings(
@@ -122,20 +122,25 @@ def readings(
     ``base`` holds source, times, serial and period; ``units`` the device's units by factor; ``place`` its
     lon and lat. A value out of its factor's plausible range is refused, for then the unit is wrong.
     """
+    best, others = chosen(found, system)
+    station, rejects = _station(best, units, {**base, **place})
+    return [*station, *(_row(one, system, base) for one in others)], rejects
+
+
+def chosen(found: list[Sent], system: str) -> tuple[dict[str, Sent], list[Sent]]:
+    """Give what a dust station is made of, by factor, and all that becomes rows of their own."""
+    if system not in AIR and PARTICLES.isdisjoint(one.code.lower() for one in found):
+        return {}, found
     codes = _codes(older=system in AIR)
-    known = {one.code.lower() for one in found}
-    if system not in AIR and not known.intersection(PARTICLES):
-        return [_row(one, system, base) for one in found], []
     best: dict[str, tuple[int, Sent]] = {}
-    rows: list[Reading] = []
+    others: list[Sent] = []
     for one in found:
         name, rank = codes.get(one.code.lower(), ("", 0))
         if not name or one.value is None:
-            rows.append(_row(one, system, base))
+            others.append(one)
         elif name not in best or rank < best[name][0]:
             best[name] = (rank, one)
-    station, rejects = _station({name: one for name, (_, one) in best.items()}, units, {**base, **place})
-    return [*station, *rows], rejects
+    return {name: one for name, (_, one) in best.items()}, others
 
 
 def _row(one: Sent, system: str, base: Mapping[str, Any]) -> EnvFactor:
@@ -163,7 +168,13 @@ def _station(chosen: Mapping[str, Sent], units: Mapping[str, str], base: Mapping
         return [], rejects
     flags = [one.flag for name, one in chosen.items() if name in values and one.flag]
     flag = next((flag for flag in flags if flag != "N"), "N" if flags else None)
-    return [mapping.read(HERE / "mapping.toml").reading("dust_station", values, flag=flag, **base)], rejects
+    return [kinds().reading("dust_station", values, flag=flag, **base)], rejects
+
+
+@cache
+def kinds() -> mapping.Mapping:
+    """Give the mapping of factors to the fields of a dust station."""
+    return mapping.read(HERE / "mapping.toml")
 
 
 def _converted(name: str, one: Sent, unit: str) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
+from math import isfinite
 from typing import Any, Final
 
 from connectors.hj212.encoder import BEIJING
@@ -85,7 +87,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def _item(text: str) -> Item:
-    fields = (field.partition("=") for field in text.split(","))
+    fields = [field.partition("=") for field in text.split(",")]
     return {key.strip(): value.strip() for key, sign, value in fields if sign}
 
 
@@ -94,13 +96,15 @@ def number(text: str) -> float | None:
 
     A trailing ellipsis is passed over: the examples of annex C end in one.
     """
-    if text.lower() in ABSENT:
-        return None
-    plain = text.rstrip("…")
-    if not NUMBER.fullmatch(plain):
-        raise Reject("bad_field", f"{text[:40]!r} is no number")
+    plain = text
+    if not NUMBER.fullmatch(text):
+        if text.lower() in ABSENT:
+            return None
+        plain = text.rstrip("…")
+        if not NUMBER.fullmatch(plain):
+            raise Reject("bad_field", f"{text[:40]!r} is no number")
     value = float(plain)
-    if value in (float("inf"), float("-inf")):
+    if not isfinite(value):
         raise Reject("bad_field", f"{text[:40]!r} is too large a number")
     return value
 
@@ -109,9 +113,15 @@ def time_of(text: str) -> int | None:
     """Give yyyyMMddHHmmss, or the same with milliseconds, of Beijing as microseconds UTC; ``None`` if it is no time."""
     if len(text) not in (14, 17) or not (text.isascii() and text.isdigit()):
         return None
+    minute, millis = _minute(text[:12]), int(text[12:].ljust(5, "0"))
+    return None if minute is None or millis > 59_999 else minute + millis * 1000
+
+
+@lru_cache(maxsize=4096)
+def _minute(text: str) -> int | None:
+    """Give where a minute begins: the times of all devices fall into few of them."""
     try:
-        local = datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=BEIJING)
-        return round(local.timestamp()) * 1_000_000 + int(text[14:] or 0) * 1000
+        return round(datetime.strptime(text, "%Y%m%d%H%M").replace(tzinfo=BEIJING).timestamp()) * 1_000_000
     except (ValueError, OverflowError):
         return None
 
@@ -125,5 +135,10 @@ def serial_of(qn: str, cn: str, part: str) -> int:
     at = time_of(qn)
     digits = qn if qn.isascii() and qn.isdigit() and len(qn) < 13 else "0"
     sent = int(digits) if at is None else at // 1000
+    return serial_at(sent, cn, part)
+
+
+def serial_at(sent: int, cn: str, part: str) -> int:
+    """Give the same number from QN in milliseconds."""
     place = int(part) % 100 if part.isascii() and part.isdigit() and len(part) <= 4 else 0
     return max(sent, 0) % LATEST * 1_000_000 + int(cn[2]) * 100_000 + place * 1000

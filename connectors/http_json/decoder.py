@@ -10,7 +10,7 @@ from connectors._api import envelopes, manifest, profiles
 from connectors._api.manifest import Settings
 from connectors._api.paths import document
 from connectors._api.session import Peer, Received, Reply
-from schemas.errors import Reject
+from schemas.errors import Fatal, Reject
 
 HERE: Final = Path(__file__).resolve().parent
 
@@ -25,6 +25,9 @@ class Session:
         kinds = manifest.read(HERE / "connector.toml").kinds
         self._profile = profiles.load(str(settings["profile"]), settings["changes"], str(settings["kind"]), kinds)
         self._token = str(settings["onenet_token"])
+        if self._token and self._profile.declared.envelope != "onenet":
+            msg = "http_json: onenet_token checks pushes of OneNET only, and this profile is of another sender: set token instead"
+            raise Fatal(msg)
 
     def start(self, now: int) -> Received:
         """Give nothing: platforms push."""
@@ -44,7 +47,7 @@ class Session:
             raise Reject("bad_frame", f"the address cannot be read: {error}") from error
         if query is not None:
             return self._verified(query)
-        if self._token and self._profile.declared.envelope == "onenet":
+        if self._token:
             envelopes.check_onenet(packet, self._token)
         return self._profile.decode(document(packet), parts.path.strip("/"), seen_at)
 

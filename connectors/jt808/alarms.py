@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from connectors._api.episodes import MOST_SOURCES, Edge, Episodes
+from connectors._api.episodes import Episodes
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,7 +21,6 @@ TABLE: Final = msgspec.toml.decode((Path(__file__).parent / "alarms.toml").read_
 STATUS_SHIFT: Final = 32
 """Status bits stand above the alarm flags."""
 STATUS_MASK: Final = sum(1 << bit for bit in TABLE.status)
-ALARM_MASK: Final = (1 << STATUS_SHIFT) - 1
 STATES: Final = frozenset(TABLE.status.values())
 CODES: Final = TABLE.alarm | {bit + STATUS_SHIFT: code for bit, code in TABLE.status.items()}
 ACTIVE: Final = frozenset(TABLE.active)
@@ -29,11 +28,6 @@ ACTIVE: Final = frozenset(TABLE.active)
 PHASES: Final = {1: "rise", 2: "fall"}
 """Flag byte of an active-safety alarm; 0 is an alarm without an end."""
 LEVEL_MAX: Final = 10
-AHEAD_US: Final = 60_000_000
-"""So far ahead of its arrival a report may be, as in the reject reason ``future_time``."""
-
-_Last = tuple[int, int, int | None]
-"""A source's newest report: its time and bits, and since when nothing has changed if there was never anything to tell."""
 
 
 def bits(alarm: Any, status: Any) -> Any:
@@ -41,47 +35,11 @@ def bits(alarm: Any, status: Any) -> Any:
     return alarm | (status & STATUS_MASK) << STATUS_SHIFT
 
 
-class Alarms:
-    """The alarms and states standing on the terminals of one connection.
-
-    A source's first report tells its standing alarms as rises; its states are then only taken note of: that an
-    engine runs is no news. A report older than the newest of its source changes nothing, nor does one from the
-    future: a clock that jumped once would silence all that follows.
-    """
+class Alarms(Episodes):
+    """The alarms and states standing on terminals; a terminal's first report tells its alarms, its states are only noted."""
 
     def __init__(self) -> None:
-        self._episodes = Episodes(CODES)
-        self._last: dict[str, _Last] = {}
-
-    def newest(self, source: str) -> int:
-        """Give the time of the source's newest report, -1 before the first."""
-        last = self._last.get(source)
-        return -1 if last is None else last[0]
-
-    def observe(self, source: str, ts: int, now: int, seen_at: int) -> list[Edge]:
-        """Give what changed since the source's report before; ``now`` as ``bits`` gives it."""
-        if ts > seen_at + AHEAD_US:
-            return []
-        last = self._last.get(source)
-        if last is None:
-            return self._first(source, ts, now)
-        newest, before, quiet_since = last
-        if ts < newest:
-            return []
-        if now == before:
-            self._last[source] = (ts, before, quiet_since)
-            return []
-        self._last[source] = (ts, now, None)
-        if quiet_since is not None:
-            self._episodes.observe(source, quiet_since, before)
-        return self._episodes.observe(source, ts, now)
-
-    def _first(self, source: str, ts: int, now: int) -> list[Edge]:
-        if len(self._last) >= MOST_SOURCES:
-            del self._last[next(iter(self._last))]
-        alarming = now & ALARM_MASK
-        self._last[source] = (ts, now, None if alarming else ts)
-        return [edge for edge in self._episodes.observe(source, ts, now) if edge.code not in STATES] if alarming else []
+        super().__init__(CODES, STATES)
 
 
 class Active(NamedTuple):

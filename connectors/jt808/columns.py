@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors._api import bcd
-from connectors._api.episodes import Edge
+from connectors._api.episodes import AHEAD_US, Edge
 from connectors.jt808 import header, location
-from connectors.jt808.alarms import AHEAD_US, Alarms, bits
+from connectors.jt808.alarms import Alarms, bits
 from connectors.jt808.terminals import source_of
 from schemas.errors import Reject
 
@@ -139,8 +139,8 @@ def _columns(
 def _edges(alarms: Alarms, index: Array, names: list[str], ts: Array, now: Array, seen_at: int) -> list[tuple[int, Edge]]:
     """Give what changed, as ``alarms`` would tell row by row; rows that cannot change anything are not asked about.
 
-    Of a source whose rows are in order of time these are all but its first, its last, and those that differ from the
-    one before.
+    Of a source whose rows are in order of time, and which tells one thing at a time, these are all but its first, its
+    last, and those that differ from the one before.
     """
     order = np.argsort(index, kind="stable")
     order = order[ts[order] <= seen_at + AHEAD_US]
@@ -150,12 +150,14 @@ def _edges(alarms: Alarms, index: Array, names: list[str], ts: Array, now: Array
     asked = first.copy()
     asked[:-1] |= first[1:]
     asked[-1:] = True
-    asked[1:] |= what[1:] != what[:-1]
+    differs = what[1:] != what[:-1]
+    asked[1:] |= differs
     back = ~first
-    back[1:] &= when[1:] < when[:-1]
+    back[1:] &= (when[1:] < when[:-1]) | (when[1:] == when[:-1]) & differs
     unsteady = set(who[back].tolist())
     heads = np.flatnonzero(first)
-    unsteady.update(w for w, t in zip(who[heads].tolist(), when[heads].tolist(), strict=True) if t < alarms.newest(names[w]))
+    newest = alarms.memory.newest
+    unsteady.update(w for w, t in zip(who[heads].tolist(), when[heads].tolist(), strict=True) if t <= newest(names[w]))
     if unsteady:
         asked |= np.isin(who, list(unsteady))
     places = order[asked].tolist()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from connectors._api import bcd
+from connectors._api.layouts import text
 from connectors._api.pseudonym import pseudonym
-from connectors.jt808.fields import text
 from schemas.errors import Reject
 
 CARD_IN, CARD_OUT, CARD_READ = 1, 2, 0

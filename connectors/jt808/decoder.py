@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from connectors._api import Peer, Received, Reply, Settings, bcd
 from connectors._api.coordinates import to_wgs84
+from connectors._api.episodes import Memory
 from connectors._api.mapping import read as read_mapping
 from connectors.jt808 import alarms, columns, crew, encoder, location, messages
 from connectors.jt808.header import ENCRYPTION_MASK, PLATFORM_IDS, SUB_PACKAGE_BIT, Header, parse
@@ -55,6 +56,10 @@ class Session:
         if unknown:
             msg = f"jt808: setting 'groups': kind {min(unknown)!r}; there are {', '.join(positions)}"
             raise Fatal(msg)
+
+    def adopt(self, memory: Memory) -> None:
+        """Compare reports with what stands by this memory, which outlives the connection."""
+        self._alarms.adopt(memory)
 
     def start(self, now: int) -> Received:
         """Give nothing: terminals speak first."""

@@ -11,8 +11,8 @@ from struct import Struct
 from typing import Any
 
 from connectors._api import bcd
+from connectors._api.flagged import frame
 from connectors.jt808 import header
-from connectors.jt808.framing import frame
 from connectors.jt808.header import BODY_MAX, Header, Version
 
 CODE_PAGE = "gb18030"

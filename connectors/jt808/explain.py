@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from connectors._api import Settings, bcd
+from connectors._api.flagged import FLAG, check_byte, unescape
+from connectors._api.layouts import Codec, Layout, Many, Stretch
 from connectors._api.spans import Span
 from connectors.jt808 import alarms, location, messages
-from connectors.jt808.fields import Codec, Layout, Many, Stretch
-from connectors.jt808.framing import FLAG, check_byte, unescape
 from connectors.jt808.header import ENCRYPTION_MASK, FORM_2013, FORM_2019, SUB_PACKAGE_BIT, VERSION_BIT, Header, parse
 from schemas.errors import Reject
 
@@ -206,10 +206,13 @@ def _form(forms: Sequence[Layout], packet: bytes, at: int) -> Layout:
 def _layout(layout: Layout, body: bytes, at: int, prefix: str) -> Iterator[Part]:
     """Walk the fields of a layout as its ``read`` does."""
     values: dict[str, Any] = {}
-    for name, codec, maybe, ends in layout.fields:
+    for name, codec, by, maybe, ends in layout.fields:
         if (ends and at >= len(body)) or (maybe and not maybe(values)):
             continue
-        value, end = codec.read(body, at)
+        if by and isinstance(codec, Stretch | Many):
+            value, end = codec.read_sized(body, at, values.get(by, 0))
+        else:
+            value, end = codec.read(body, at)
         values[name] = value
         yield from _value(codec, f"{prefix}{name}", value, body, at, end)
         at = end

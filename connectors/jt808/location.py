@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from connectors._api import bcd
-from connectors.jt808.fields import Codec, Field, Number, layout
+from connectors._api.layouts import Codec, Field, Number, layout
 from schemas.errors import Reject
 
 BASE = Struct(">IIiiHHH")

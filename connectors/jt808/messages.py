@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from connectors._api.layouts import Codec, Layout, layout, scalar
 from connectors.jt808 import location
-from connectors.jt808.fields import Codec, Layout, layout, scalar
 from connectors.jt808.header import ENCRYPTION_MASK, SUB_PACKAGE_BIT, Header, Version, parse
 from schemas.errors import Fatal, Reject
 

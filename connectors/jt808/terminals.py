@@ -16,6 +16,8 @@ TERMINALS_MAX = 4096
 CODE_LENGTH = 32
 """Hexadecimal digits of an authentication code: 128 bits."""
 PLATE_MAX = 16
+RULES_KEPT = 8
+"""Instances whose settings are read once for all their connections."""
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,30 +54,55 @@ class Terminal:
             self.plate = plate
 
 
-class Terminals:
-    """The terminals of one connection by phone number."""
+class Rules:
+    """What the settings say of terminals: a city's plates and numbers, too many to be held once for each connection."""
 
     def __init__(self, settings: Settings) -> None:
         self.required = settings["authentication"] == "required"
         """Nothing but registration and authentication is accepted before a right code."""
-        self._secret: str = settings["secret"]
-        if self.required and not self._secret:
+        self.secret: str = settings["secret"]
+        if self.required and not self.secret:
             msg = "jt808: authentication 'required' needs the setting 'secret'"
             raise Fatal(msg)
         self.groups = groups(settings["groups"])
         self._default_kind: str = settings["default_kind"]
         self._plates = {str(phone): str(plate) for phone, plate in settings["plates"].items()}
         self._registered = tuple(map(str, settings["registered"]))
+
+    def terminal(self, source: str) -> Terminal:
+        """Give a terminal as it is before its first message."""
+        kind = next((g.kind for g in self.groups if g.has(source)), self._default_kind)
+        admitted = not self._registered or source.startswith(self._registered)
+        return Terminal(source, kind, self._plates.get(source), registered=admitted)
+
+
+_read: list[tuple[Settings, Rules]] = []
+"""Rules by the very settings they were read from, the newest last."""
+
+
+def rules(settings: Settings) -> Rules:
+    """Give the rules of these settings, which must not change; all connections of an instance share them."""
+    found = next((known for given, known in _read if given is settings), None)
+    if found is None:
+        found = Rules(settings)
+        _read.append((settings, found))
+        del _read[:-RULES_KEPT]
+    return found
+
+
+class Terminals:
+    """The terminals of one connection by phone number."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._rules = rules(settings)
+        self.required, self.groups, self._secret = self._rules.required, self._rules.groups, self._rules.secret
         self._known: dict[bytes, Terminal] = {}
 
     def of(self, phone_bcd: bytes) -> Terminal:
         """Give the terminal of a header's phone number."""
         terminal = self._known.get(phone_bcd)
         if terminal is None:
-            source = source_of(phone_bcd)
-            kind = next((g.kind for g in self.groups if g.has(source)), self._default_kind)
-            admitted = not self._registered or source.startswith(self._registered)
-            terminal = Terminal(source, kind, self._plates.get(source), registered=admitted)
+            terminal = self._rules.terminal(source_of(phone_bcd))
             if len(self._known) >= TERMINALS_MAX:
                 del self._known[next(iter(self._known))]
             self._known[phone_bcd] = terminal

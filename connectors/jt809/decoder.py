@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from connectors._api import Peer, Received, Reply, Settings
 from connectors._api.coordinates import Crs, to_wgs84
-from connectors._api.episodes import Episodes
+from connectors._api.episodes import Episodes, Memory
 from connectors._api.mapping import read as read_mapping
 from connectors._api.position808 import ALARMS
 from connectors.jt809 import encoder, location, messages, readings
@@ -35,7 +35,7 @@ LOCATION_ENCRYPTED = 1
 
 
 class Session:
-    """One link: who logged in on it, its vehicles and their standing alarms, its serial numbers."""
+    """One link: who logged in on it, its vehicles, its serial numbers."""
 
     def __init__(self, settings: Settings, peer: Peer) -> None:
         self._mapping = read_mapping(Path(__file__).parent / "mapping.toml")
@@ -67,6 +67,10 @@ class Session:
         if unknown:
             msg = f"jt809: setting 'vehicles': kind {min(unknown)!r}; there are {', '.join(self._mapping.kinds)}"
             raise Fatal(msg)
+
+    def adopt(self, memory: Memory) -> None:
+        """Compare reports with what stands by this memory, which outlives the link."""
+        self._episodes.adopt(memory)
 
     def start(self, now: int) -> Received:
         """Give the connect request of a sub link; on a main link the lower platform speaks first."""
@@ -151,7 +155,9 @@ class Session:
 
     def _location(self, header: Header, message: dict[str, Any], source: Source) -> Received:
         reading, bits = self._position(message, source, header.msg_sn)
-        edges = [readings.edge(edge, reading) for edge in self._episodes.observe(reading.source, reading.ts, bits)]
+        edges = [
+            readings.edge(edge, reading) for edge in self._episodes.observe(reading.source, reading.ts, bits, source.seen_at)
+        ]
         return Received(message=message, readings=(reading, *edges))
 
     def _history(self, header: Header, message: dict[str, Any], source: Source) -> Received:

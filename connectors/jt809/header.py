@@ -6,6 +6,8 @@ from functools import lru_cache
 from struct import Struct
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from schemas.errors import Reject
 
 Edition = Literal["2011", "2019"]
@@ -54,11 +56,8 @@ class Cipher(NamedTuple):
 def _stream(cipher: Cipher, key: int, length: int) -> bytes:
     m1, ia1, ic1 = cipher.m1 or 1, cipher.ia1, cipher.ic1
     key = key or 1
-    stream = bytearray()
-    for _ in range(length):
-        key = (ia1 * (key % m1) + ic1) & WORD
-        stream.append(key >> 20 & 0xFF)
-    return bytes(stream)
+    keys = [key := (ia1 * (key % m1) + ic1) & WORD for _ in range(length)]
+    return (np.array(keys, np.uint32) >> 20).astype(np.uint8).tobytes()
 
 
 _kept_stream = lru_cache(maxsize=256)(_stream)

@@ -70,6 +70,9 @@ class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gnss_center_id: int | None = None
     addresses: list[str] = []
 
+    def __repr__(self) -> str:
+        return f"User(password='***', gnss_center_id={self.gnss_center_id}, addresses={self.addresses})"
+
 
 class Users:
     """Who may log in on a link; without any, everybody may."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from connectors._api import Peer, Received, Reply, Settings, bcd
 from connectors._api.coordinates import Crs, to_wgs84
-from connectors._api.episodes import Episodes
+from connectors._api.episodes import Episodes, Memory
 from connectors._api.mapping import read as read_mapping
 from connectors.jt905 import encoder, messages, position, readings
 from connectors.jt905.header import CENTRE_IDS, FORM, Header, parse
@@ -28,7 +28,7 @@ Reader = Callable[[dict[str, Any], bytes, Source], Received]
 
 
 class Session:
-    """One connection: the plates of its terminals, their standing alarms, our serial number.
+    """One connection: the plates of its terminals, our serial number.
 
     Every terminal message but the terminal's own general reply is answered; one that brings readings only once they
     are held durably. Terminals repeat what is not answered: a repeated message is decoded and answered again.
@@ -52,6 +52,10 @@ class Session:
             SIGN_OUT: self._duty,
             OPERATION: self._trip,
         }
+
+    def adopt(self, memory: Memory) -> None:
+        """Compare reports with what stands by this memory, which outlives the connection."""
+        self._episodes.adopt(memory)
 
     def start(self, now: int) -> Received:
         """Give nothing: terminals speak first."""
@@ -103,7 +107,7 @@ class Session:
 
     def _location(self, message: dict[str, Any], body: bytes, source: Source) -> Received:
         reading = self._position(message, source, source.serial)
-        edges = self._episodes.observe(source.isu, reading.ts, message["alarm"])
+        edges = self._episodes.observe(source.isu, reading.ts, message["alarm"], source.seen_at)
         return Received(message=message, readings=(reading, *(readings.edge(edge, reading) for edge in edges)))
 
     def _supplement(self, message: dict[str, Any], body: bytes, source: Source) -> Received:

@@ -31,8 +31,9 @@ class Session:
         return Received()
 
     def receive(self, packet: bytes, seen_at: int, origin: str = "") -> Received:
-        """Decode a payload that came by the topic ``origin``, or ``{"topic": ..., "payload": ...}``."""
+        """Decode a payload that came by the topic ``origin``; one that came by none may be ``{"topic": ..., "payload": ...}``."""
         body = document(packet)
-        if isinstance(body, dict) and body.keys() == WHOLE and isinstance(body["topic"], str):
+        came_by_topic = self._profile.names(origin)
+        if not came_by_topic and isinstance(body, dict) and body.keys() == WHOLE and isinstance(body["topic"], str):
             return self._profile.decode(body["payload"], body["topic"], seen_at)
         return self._profile.decode(body, origin, seen_at)

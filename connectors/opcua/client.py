@@ -24,6 +24,10 @@ LOOK_S: Final = 1.0
 """How often it is looked whether the connection still stands when nothing comes."""
 LONGEST_PAUSE_S: Final = 5.0
 """Pause between attempts to resume a lost session, at most."""
+ALIVE_S: Final = 10.0
+"""How often a server is asked to say at least that it is there."""
+LIFETIME: Final = 10_000
+"""Publishing intervals that a server keeps a subscription of a silent client; also the most changes it publishes at once."""
 WAITING: Final = 100_000
 """Changes that wait for us; beyond these the oldest are lost."""
 EPOCH_YEAR: Final = 1970
@@ -117,7 +121,7 @@ async def subscribed(
     if len(named) < len(nodes):
         msg = "opcua: two points name one node; give each node once"
         raise Fatal(msg)
-    subscription = await client.create_subscription(settings["publishing_ms"], queue_maxsize=WAITING)
+    subscription = await client.create_subscription(_parameters(settings["publishing_ms"]), queue_maxsize=WAITING)
     handles = await subscription.subscribe_data_change(
         [client.get_node(node_id) for node_id in named],
         queuesize=max(settings["queue_size"], 2),
@@ -125,6 +129,19 @@ async def subscribed(
     )
     refused = {node: int(handle.value) for node, handle in zip(nodes, handles, strict=True) if not isinstance(handle, int)}
     return subscription, named, refused
+
+
+def _parameters(publishing_ms: float) -> ua.CreateSubscriptionParameters:
+    """Ask for a sign of life from a server without changes: without one asyncua takes the subscription up anew."""
+    from asyncua import ua
+
+    found = ua.CreateSubscriptionParameters()
+    found.RequestedPublishingInterval = publishing_ms
+    found.RequestedMaxKeepAliveCount = max(round(ALIVE_S * 1000.0 / max(publishing_ms, 1.0)), 1)
+    found.RequestedLifetimeCount = max(found.RequestedMaxKeepAliveCount * 3, LIFETIME)
+    found.MaxNotificationsPerPublish = LIFETIME
+    found.PublishingEnabled = True
+    return found
 
 
 def _node_id(text: str, spaces: list[str]) -> ua.NodeId:

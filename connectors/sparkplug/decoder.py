@@ -33,9 +33,8 @@ class Session:
         kinds = manifest.read(Path(__file__).parent / "connector.toml").kinds
         self._mapped = Mapped(settings, kinds, peer.connector)
         self._host = str(settings["host_id"])
-        self._state = encoder.state(online=True, timestamp_ms=int(settings["state_timestamp_ms"]))
-        self._state_us = round(float(settings["state_interval_s"]) * SECOND)
-        self._state_at = 0
+        self._connected_ms: int | None = None
+        """What STATE and the will of a connection both have as their time."""
         self._rebirth_us = round(float(settings["rebirth_interval_s"]) * SECOND)
         self._reorder_us = round(float(settings["reorder_timeout_s"]) * SECOND)
         self._nodes = Nodes()
@@ -50,9 +49,17 @@ class Session:
             "DDEATH": self._device_death,
         }
 
+    def will(self, now: int) -> Reply | None:
+        """Give what the broker is to say when the connection that begins now is lost: STATE offline (chapter 5)."""
+        return self._state(now // 1000, online=False)
+
     def start(self, now: int) -> Received:
-        """Say that we are online; after a lost connection all is stale, and every node is asked to be born again."""
+        """Say that we are online, since when the will says too.
+
+        After a lost connection all is stale, and every node is asked to be born again.
+        """
         readings: list[Reading] = []
+        self._connected_ms = now // 1000
         replies = self._online(now)
         for key, node in self._nodes.known():
             if node.alive:
@@ -64,8 +71,8 @@ class Session:
         return Received(readings=readings, replies=replies)
 
     def tick(self, now: int) -> Received:
-        """Repeat STATE when it is time; ask for a rebirth where missing messages did not come in time."""
-        replies = self._online(now) if self._state_us and now - self._state_at >= self._state_us else []
+        """Ask for a rebirth where missing messages did not come in time."""
+        replies: list[Reply] = []
         rejects: list[Reject] = []
         for key in list(self._incomplete):
             lost, asked = self._overdue(key, now)
@@ -256,14 +263,21 @@ class Session:
             return []
         node.asked_at = now
         group, name = key
-        return [Reply(encoder.rebirth(now // 1000), to=f"{topics.NAMESPACE}/{group}/NCMD/{name}")]
+        return [Reply(encoder.rebirth(now // 1000), to=f"{topics.NAMESPACE}/{group}/NCMD/{name}", qos=0)]
 
     def _stale(self, node: Node, devices: list[str], ts: int, now: int) -> list[Reading]:
         return [reading for device in devices for reading in stale(node.told.pop(device, ()), ts, now)]
 
     def _online(self, now: int) -> list[Reply]:
-        self._state_at = now
-        return [Reply(self._state, to=f"{topics.NAMESPACE}/{topics.STATE}/{self._host}")] if self._host else []
+        state = self._state(now // 1000 if self._connected_ms is None else self._connected_ms, online=True)
+        return [] if state is None else [state]
+
+    def _state(self, timestamp_ms: int, *, online: bool) -> Reply | None:
+        """Give our STATE, retained (chapter 6); nothing without an id to say it of."""
+        if not self._host:
+            return None
+        body = encoder.state(online=online, timestamp_ms=timestamp_ms)
+        return Reply(body, to=f"{topics.NAMESPACE}/{topics.STATE}/{self._host}", retain=True, qos=1)
 
 
 def _seq(payload: Any, topic: Topic) -> int:

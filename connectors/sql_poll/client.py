@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from connectors._api import sheets
+from connectors._api import sheets, tables
 from connectors._api.manifest import Settings
 from connectors._api.sheets import Page
 from connectors.sql_poll import postgres, sqlite
@@ -84,6 +84,7 @@ def query_of(settings: Settings) -> Query:
         lag_s=float(settings["lag_s"]),
         page_rows=max(1, min(int(settings["page_rows"]), 10_000)),
         timeout_s=float(settings["timeout_s"]),
+        zone=tables.chosen(Path(__file__).resolve().parent, settings).zone,
     )
 
 

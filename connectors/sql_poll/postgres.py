@@ -34,7 +34,7 @@ async def opened(database: str, query: Query) -> AsyncIterator[Postgres]:
     """Connect for reading only; ``Retry`` where the server cannot be reached or refuses us."""
     options = (
         f"-c statement_timeout={int(query.timeout_s * 1000)} -c default_transaction_read_only=on"
-        " -c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=iso_8601 -c extra_float_digits=1"
+        f" -c TimeZone={query.zone} -c DateStyle=ISO -c IntervalStyle=iso_8601 -c extra_float_digits=1"
     )
     try:
         connection = await psycopg.AsyncConnection.connect(

@@ -20,7 +20,7 @@ class Mark(NamedTuple):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A table's rows in order of watermark and key; empty ``columns`` are all."""
+    """A table's rows in order of watermark and key; empty ``columns`` are all. Times without a zone are of ``zone``."""
 
     table: str
     columns: tuple[str, ...]
@@ -30,6 +30,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     lag_s: float
     page_rows: int
     timeout_s: float
+    zone: str
 
 
 class Rows(NamedTuple):

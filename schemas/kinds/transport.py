@@ -25,6 +25,8 @@ Name = Annotated[str, meta("名称", "Name or code as the operator gives it", ma
 class VehiclePosition(Reading, frozen=True, kw_only=True):
     """Where a vehicle was and how it moved; the base of every vehicle kind."""
 
+    moves: ClassVar[bool] = True
+
     lon: Longitude | None = None
     lat: Latitude | None = None
     raw_lon: RawDegrees | None = None

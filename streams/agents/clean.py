@@ -26,6 +26,7 @@ from storage.checkpoints import Checkpoint
 from streams.aside import POISON, header_of, rejected, without_rows
 from streams.steps.dedupe import Dedupe
 from streams.steps.enrich import Lateness, judged, with_judgement
+from streams.steps.matching import Matcher, settled, with_columns
 from streams.steps.reference import Reference
 from streams.steps.sources import Columns
 from streams.steps.validate import Refusal, check
@@ -52,6 +53,7 @@ class CleanTask:
         self._marks = Marks()
         self._dedupe: dict[str, Dedupe] = {}
         self._lateness: dict[str, Lateness] = {}
+        self._matchers: dict[str, Matcher] = {}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take up frame numbers, seen keys and watermarks."""
@@ -63,6 +65,8 @@ class CleanTask:
                 blocks.setdefault(kind, {})[int(rest[0])] = value
             elif what == "newest":
                 self._lateness[kind] = Lateness(self._allowed(kind), struct.unpack("<q", value)[0])
+            elif what == "match":
+                self._matcher_of(kind).restore("/".join(rest), value)
         for kind, found in blocks.items():
             self._dedupe_of(kind).restore(found)
 
@@ -103,6 +107,7 @@ class CleanTask:
         outcome.marks = self._marks.changes()
         for kind in {k for k, _ in groups}:
             outcome.state |= {f"dedupe/{kind}/{n}": v for n, v in self._dedupe[kind].changes().items()}
+            outcome.state |= {f"match/{kind}/{k}": v for k, v in self._matcher_of(kind).changes().items()}
             outcome.state[f"newest/{kind}"] = struct.pack("<q", self._lateness_of(kind).newest)
         return outcome
 
@@ -117,7 +122,7 @@ class CleanTask:
         late, watermarks = np.ones(len(rows), np.bool_), np.full(len(raws), lateness.watermark)
         if lane == "live":
             late, watermarks = lateness.late(rows, frame_of, len(raws), fresh)
-        parts = _cut(with_judgement(rows.table, *judged(rows, self._reference().zones, late)), kind, sizes, fresh)
+        parts = _cut(self._enriched(kind, rows, late, fresh), kind, sizes, fresh)
         refused: dict[int, list[Refusal]] = defaultdict(list)
         for refusal in refusals:
             refused[int(frame_of[refusal.row])].append(refusal)
@@ -129,6 +134,14 @@ class CleanTask:
         passed = int(fresh.sum())
         _count(kind, passed, len(rows) - passed - len(refusals), refusals)
         return found
+
+    def _enriched(self, kind: str, rows: Columns, late: NDArray[np.bool_], fresh: NDArray[np.bool_]) -> pa.Table:
+        """Give the rows in the clean form of their kind, with what the reference data says of them."""
+        reference = self._reference()
+        rows = settled(rows, kind, reference.registry)
+        bits, zone = judged(rows, reference.zones, late)
+        matched = self._matcher_of(kind).columns(rows, reference, bits, fresh, ~late)
+        return with_columns(with_judgement(rows.table, bits, zone), kind, matched)
 
     def _frame(self, raw: Raw, clean: pa.RecordBatch, refusals: Sequence[Refusal], watermark: int) -> Output:
         header, whole = raw.header, clean.num_rows == raw.header.rows
@@ -185,6 +198,9 @@ class CleanTask:
 
     def _dedupe_of(self, kind: str) -> Dedupe:
         return self._dedupe.setdefault(kind, Dedupe(kind_by_name(kind).parts))
+
+    def _matcher_of(self, kind: str) -> Matcher:
+        return self._matchers.setdefault(kind, Matcher(kind))
 
     def _lateness_of(self, kind: str) -> Lateness:
         return self._lateness.setdefault(kind, Lateness(self._allowed(kind)))

@@ -20,6 +20,8 @@ from schemas.reading import Lane
 from storage import gaps, states
 from storage.checkpoints import Checkpoint
 from storage.ledger import LedgerRow, ledger_row
+from storage.sources import Heard
+from storage.tables import OWN
 from storage.writer import Batch, Written, store
 from streams.aside import POISON, reject_row
 from streams.aside import header_of as frame_header
@@ -40,17 +42,31 @@ class StoreTask:
         self._partition = partition
         self._registry = registry
         self._marks = Marks()
+        self._heard = Heard()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take up frame numbers."""
         self._marks.restore(checkpoint.marks)
 
     def remember(self, records: Sequence[Record]) -> None:
-        """Nothing is open between batches."""
+        """Note again the sources of frames that are stored, but were not in the register before the restart."""
+        found: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+        for record in records:
+            try:
+                header = frame.decode_header(record.headers)
+                batch = frame.decode(record.value, header)
+            except Reject:  # it was set aside when it was new
+                continue
+            if header.kind not in OWN:
+                self._heard.begin(record.offset, batch.num_rows)
+                found[header.kind].append(batch)
+        for kind, batches in found.items():
+            self._heard.note(kind, frame.concat(batches))
 
-    def tick(self, now: int) -> None:
-        """Time passing changes nothing here."""
+    def tick(self, now: int) -> Outcome | None:
+        """Give the sources heard of lately to the register, now that there is time for it."""
         del now
+        return Outcome(write=self._heard.save, committed=self._heard.saved) if len(self._heard) else None
 
     def set_aside(self, record: Record) -> Outcome:
         """Give one write: the record whole as a reject, its rows counted as rejected."""
@@ -60,12 +76,12 @@ class StoreTask:
         if header is not None:
             self._marks.is_new(header.stream, header.seq)
             counted = msgspec.structs.replace(header, rows=0, rejected={**header.rejected, "poison": header.rows})
-            rows = [ledger_row(counted, self._topic, self._partition)] if header.kind not in ("window", "reject") else []
+            rows = [ledger_row(counted, self._topic, self._partition)] if header.kind not in OWN else []
 
         async def write(connection: Any) -> None:
             await store(connection, topics.REJECTS, self._partition, [("reject", "live", batch)], rows)
 
-        return Outcome(marks=self._marks.changes(), write=write)
+        return Outcome(marks=self._marks.changes(), write=write, replay_from=self._heard.since)
 
     def process(self, records: Sequence[Record]) -> Outcome:
         """Give one write for all records, in their order."""
@@ -81,21 +97,28 @@ class StoreTask:
 
         for (kind, lane), found in frames.items():
             batches.append((kind, lane, _joined(kind, found)))
-            if kind not in ("window", "reject"):
+            if kind not in OWN:
                 rows += [ledger_row(header, self._topic, self._partition) for header, _ in found]
 
         written: dict[str, Written] = {}
         holes = [] if self._topic == topics.REJECTS else self._marks.holes()
+        registering = self._heard.begin(records[0].offset, sum(row.stored for row in rows))
+        replay_from = None if registering else self._heard.since
 
         async def write(connection: Any) -> None:
-            written.update(await store(connection, self._topic, self._partition, batches, rows, correct))
+            written.update(await store(connection, self._topic, self._partition, batches, rows, correct, self._heard))
             await gaps.save(connection, self._topic, holes)
+            if registering:
+                await self._heard.save(connection)
 
         def committed() -> None:
             for kind, result in written.items():
                 metrics.STORE_ROWS.labels(kind).inc(result.rows)
+            if registering:
+                self._heard.saved()
 
-        return Outcome(marks=self._marks.changes(), write=write if batches else None, committed=committed)
+        marks = self._marks.changes()
+        return Outcome(marks=marks, replay_from=replay_from, write=write if batches else None, committed=committed)
 
     def _new_frames(self, records: Sequence[Record]) -> dict[tuple[str, Lane], list[tuple[Header, bytes]]]:
         """Give the frames not seen before, by kind and lane."""

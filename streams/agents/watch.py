@@ -6,6 +6,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +23,9 @@ from schemas.frame import Header, decode_header, stack
 from schemas.frame import decode_lean as read
 from schemas.frame import encode as encode_frame
 from schemas.kinds import kind as kind_by_name
-from schemas.reading import Lane
 from schemas.rules import Rule
 from storage.checkpoints import Checkpoint
+from storage.findings import Due, note_due
 from streams.aside import POISON, header_of, rejected
 from streams.steps.dimensions import SOURCE_US, KindWindows
 from streams.steps.evaluate import Evaluator
@@ -61,10 +62,7 @@ class KindState:
         self.sources = SourceTable()
         self.windows = KindWindows(kind, self.sources, partition, registry)
         self.lateness = int(lateness_s * 1e6)
-        self.evaluators: dict[Lane, Evaluator] = {
-            "live": Evaluator(kind, rules.values(), self.sources),
-            "late": Evaluator(kind, rules.values(), self.sources, "late"),
-        }
+        self.evaluator = Evaluator(kind, rules.values(), self.sources)
         self.seen_at = 0
         self.first_offset: dict[int, int] = {}
 
@@ -87,6 +85,14 @@ class KindState:
                 start, first = number * SOURCE_US, int(here.min())
                 self.first_offset[start] = min(first, self.first_offset.get(start, first))
         self.seen_at = max(self.seen_at, int(rows.times("seen_at").max()))
+
+    def judge(self, batch: Batch, codes: Codes) -> list[Finding]:
+        """Give what the rules find in the live rows; the others are judged from stored rows, with those around them."""
+        live = batch.live
+        if live.all():
+            return self.evaluator.evaluate(batch.rows, codes, batch.frame_of)
+        self.evaluator.miss(batch.rows.select(~live), codes[~live])
+        return self.evaluator.evaluate(batch.rows.select(live), codes[live], batch.frame_of[live])
 
     def close(self, watermark: int) -> pa.RecordBatch:
         """Give the windows that end by the watermark."""
@@ -124,8 +130,8 @@ class WatchTask:
             state = self._kind(kind)
             if what == "closed":
                 (state.windows.closed_to,) = struct.unpack("<q", value)
-            elif what == "rule" and rest[0] in ("live", "late"):
-                state.evaluators["late" if rest[0] == "late" else "live"].restore(rest[1], value)
+            elif what == "rule" and rest[0] == "live":
+                state.evaluator.restore(rest[1], value)
 
     def remember(self, records: Sequence[Record]) -> None:
         """Fill the open windows anew from frames processed before the restart."""
@@ -133,7 +139,7 @@ class WatchTask:
             state = self._kind(kind)
             codes = batch.rows.codes("source", state.sources)
             state.take(batch, codes)
-            state.evaluators["live"].remember(batch.rows.select(batch.live), codes[batch.live])
+            state.evaluator.remember(batch.rows.select(batch.live), codes[batch.live], batch.frame_of[batch.live])
 
     def set_aside(self, record: Record) -> Outcome:
         """Give the frame as a reject; its rows are stored, but no window or rule has seen them."""
@@ -148,18 +154,25 @@ class WatchTask:
         """Give the windows that closed and the findings of these frames."""
         outcome = Outcome()
         findings: list[Finding] = []
+        due: list[Due] = []
         found = self._by_kind(records, self._marks)
         for kind, batch in found.items():
             state = self._kind(kind)
             codes = batch.rows.codes("source", state.sources)
             state.take(batch, codes)
-            for evaluator, mask in ((state.evaluators["live"], batch.live), (state.evaluators["late"], ~batch.live)):
-                if mask.any():
-                    findings += evaluator.evaluate(batch.rows.select(mask), codes if mask.all() else codes[mask])
+            findings += state.judge(batch, codes)
+            due += [Due(kind, source, *stretch) for source, stretch in state.evaluator.missed().items()]
             self._emit(kind, state.close(int(batch.watermarks.max())), outcome)
             metrics.STREAM_ROWS.labels("watch", kind).inc(len(batch.rows))
         outcome.marks = self._marks.changes()
         self._finish(outcome, findings, set(found))
+        if due:
+            end = records[-1].offset + 1
+
+            async def write(connection: Any) -> None:
+                await note_due(connection, due, self._topic, self._partition, end)
+
+            outcome.write = write
         return outcome
 
     def _by_kind(self, records: Sequence[Record], marks: Marks) -> dict[str, Batch]:
@@ -220,8 +233,7 @@ class WatchTask:
         for kind in touched:
             state = self._kinds[kind]
             outcome.state[f"closed/{kind}"] = struct.pack("<q", state.windows.closed_to)
-            for lane, evaluator in state.evaluators.items():
-                outcome.state |= {f"rule/{kind}/{lane}/{k}": v for k, v in evaluator.changes().items()}
+            outcome.state |= {f"rule/{kind}/live/{k}": v for k, v in state.evaluator.changes().items()}
         outcome.replay_from = min((o for s in self._kinds.values() for o in s.first_offset.values()), default=None)
 
     def _kind(self, kind: str) -> KindState:

@@ -17,7 +17,7 @@ from schemas.kinds import kind as kind_by_name
 from schemas.kinds.derived import LATE_PART
 from streams.steps.reference import Registered, Registry, unregistered
 from streams.steps.sources import Codes, Columns, Mask, SourceTable
-from streams.steps.window import Tumbling, joined, prepared
+from streams.steps.window import Tumbling, joined, prepared, shares
 
 SOURCE_S, GROUP_S = 60, 10
 SOURCE_US, GROUP_US = SOURCE_S * 1_000_000, GROUP_S * 1_000_000
@@ -133,11 +133,12 @@ class KindWindows:
         if not self._metrics or not (counted.any() or grouped.any()):
             return np.zeros(len(rows), np.bool_)
         values = [prepared(self._kind, m, rows) if rows.has(m) else None for m in self._metrics]
-        self._by_source.add(codes, len(self._sources), ts, values, counted, seen_at)
+        self._by_source.add(codes, len(self._sources), shares(ts, values, counted, SOURCE_US), seen_at)
+        parts = shares(ts, values, grouped, GROUP_US)
         for dimension, window in self._groups.items():
             numbers = self._numbers(dimension, rows, codes)
             if numbers is not None:
-                window.add(numbers, len(self._names(dimension)), ts, values, grouped & (numbers >= 0), seen_at)
+                window.add(numbers, len(self._names(dimension)), parts, seen_at)
         return counted
 
     def _is_due(self, ts: NDArray[np.int64], size: int, watermark: NDArray[np.int64]) -> Mask:

@@ -1,4 +1,8 @@
-"""Rules over clean batches: verdicts by array, then one small state machine per condition that lives."""
+"""Rules over clean batches: verdicts by array, then one small state machine per condition that lives.
+
+Readings of a batch are judged in order of their time; one that comes after the batch in which its time was judged is
+noted, and what was found around it is judged again from stored rows (steps/rejudge.py).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from schemas.kinds import kind as kind_by_name
 from schemas.reading import Lane
 from schemas.rules import Bits, Jump, Rule, Silent, Threshold
 from streams.steps.condition import Condition, Spoken, Step, Timing, begin, mature, observe
+from streams.steps.disorder import Disorder
 from streams.steps.silence import Silence
 from streams.steps.sources import Codes, Columns, Mask, SourceTable, grown
 from streams.steps.verdict import Fixes, Verdicts, judge
@@ -23,19 +28,20 @@ _UNPACK = msgspec.json.Decoder(Condition)
 
 
 class Evaluator:
-    """All rules of one kind in one partition, for one lane; late and backfill keep their own state."""
+    """All rules of one kind in one partition; outside the live lane silence is not judged, for it is about arrival."""
 
     def __init__(self, kind: str, rules: Iterable[Rule], sources: SourceTable, lane: Lane = "live") -> None:
         self._kind = kind
         self._lane = lane
         self._rules = {r.id: r for r in rules if kind in r.kinds and not (lane != "live" and isinstance(r.when, Silent))}
-        sampling = int(3 * kind_by_name(kind).interval_s * 1e6)
-        self._timing = {r.id: Timing(int(r.hold_s * 1e6), int(r.clear_s * 1e6), sampling) for r in self._rules.values()}
+        self._timing = {r.id: timing_of(r, kind_by_name(kind).interval_s) for r in self._rules.values()}
+        self._silent_rules = [(r, r.when) for r in self._rules.values() if isinstance(r.when, Silent)]
         self._sources = sources
         self._conditions: dict[str, dict[int, Condition]] = {name: {} for name in self._rules}
         self._fixes = Fixes()
         self._silence = Silence(kind_by_name(kind).interval_s)
         self._places = Places()
+        self._order = Disorder()
         self._newest = 0
         self._changed: dict[str, bytes | None] = {}
         self._phases: dict[str, str] = {}
@@ -45,35 +51,56 @@ class Evaluator:
         """Take up one condition of a checkpoint; rules that no longer exist are forgotten."""
         rule, _, source = key.partition("|")
         if rule in self._conditions:
-            condition = self._conditions[rule][self._sources.code(source)] = _UNPACK.decode(value)
+            code = self._sources.code(source)
+            condition = self._conditions[rule][code] = _UNPACK.decode(value)
             self._phases[key] = condition.phase
+            self._order.reach(code, max(condition.at, condition.since))
 
     def changes(self) -> dict[str, bytes | None]:
         """Give the conditions that changed since last asked; None for those that are over."""
         changed, self._changed = self._changed, {}
         return changed
 
-    def remember(self, rows: Columns, codes: Codes) -> None:
+    def missed(self) -> dict[str, tuple[int, int]]:
+        """Give, by source, first and last event time of rows that no event-time rule saw in order since last asked."""
+        found = self._order.missed()
+        if len(self._silent_rules) == len(self._rules):
+            return {}
+        return {self._sources.names[code]: stretch for code, stretch in found.items()}
+
+    def miss(self, columns: Columns, codes: Codes) -> None:
+        """Note rows that came too late to be judged with those around them."""
+        self._order.miss(codes, columns.times("ts"))
+
+    def remember(self, rows: Columns, codes: Codes, frames: NDArray[np.int64] | None = None) -> None:
         """Take in rows judged before the restart, without speaking."""
+        if len(rows) == 0:
+            return
+        self._order.observe(codes, rows.times("ts"), len(self._sources))
+        self._order.missed()
         for rule in self._rules.values():
             if isinstance(rule.when, Jump):
                 self._fixes.judge(rule, rows, codes, len(self._sources), self._living(rule))
-        self._silence.observe(codes, rows.times("seen_at"), len(self._sources))
-        self._places.observe(_Rows(rows, codes), len(self._sources))
+        heard = _Rows(rows, codes)
+        for rows_of, first in self._silence.pieces(heard.seen_at, _frames(frames, len(rows))):
+            self._hear(heard, rows_of, first)
         self._newest = max(self._newest, int(rows.times("ts").max(initial=0)))
 
-    def evaluate(self, columns: Columns, codes: Codes) -> list[Finding]:
-        """Give what the rules find in these rows, in order of rule and row; ``codes`` number their sources."""
+    def evaluate(self, columns: Columns, codes: Codes, frames: NDArray[np.int64] | None = None) -> list[Finding]:
+        """Give what the rules find in these rows, in order of rule and time.
+
+        ``codes`` number their sources; ``frames``, upwards, the frames they came in: absent, they are one.
+        """
         if len(columns) == 0 or not self._rules:
             return []
+        self._order.observe(codes, columns.times("ts"), len(self._sources))
         self._newest = max(self._newest, int(columns.times("ts").max()))
         rows = _Rows(columns, codes)
-        self._places.observe(rows, len(self._sources))
         found: list[Finding] = []
+        if self._silent_rules:
+            found += self._silent(rows, _frames(frames, len(columns)))
         for rule in self._rules.values():
-            if isinstance(rule.when, Silent):
-                found += self._silent(rule, rule.when, rows)
-            elif isinstance(rule.when, Jump):
+            if isinstance(rule.when, Jump):
                 living = self._living(rule)
                 found += self._apply(rule, self._fixes.judge(rule, columns, codes, len(self._sources), living), rows)
             elif isinstance(rule.when, Threshold | Bits):
@@ -91,9 +118,11 @@ class Evaluator:
         found: list[Finding] = []
         for row in self._concerned(rule, verdicts, rows):
             code, ts, value = int(rows.codes[row]), int(rows.ts[row]), float(verdicts.values[row])
+            if code in living:
+                found += self._pass_time(rule, code, ts - 1, int(rows.seen_at[row]))
             condition = living.get(code)
             if condition is not None:
-                verdict = _word(verdicts, int(row))
+                verdict = word(verdicts, int(row))
                 after, said = observe(condition, ts, value, verdict, self._timing[rule.id])
             elif verdicts.bad[row]:
                 after, said = begin(ts, value, self._timing[rule.id])
@@ -102,44 +131,68 @@ class Evaluator:
             if after is not None:
                 after.lon, after.lat, after.zone = rows.place(int(row))
             found += self._keep(rule, code, after, said, value, int(rows.seen_at[row]))
-        if self._lane == "live" and living:
-            found += self._pass_time(rule, rows.newest_seen)
+        if self._lane == "live":
+            for code in list(living):
+                found += self._pass_time(rule, code, self._newest, rows.newest_seen)
         return found
 
     def _concerned(self, rule: Rule, verdicts: Verdicts, rows: _Rows) -> NDArray[np.int64]:
-        """Give the rows of sources that are bad here or whose condition lives; of most rules there is none."""
+        """Give, in order of time, the rows of sources that are bad here or whose condition lives; mostly there is none."""
         bad = np.flatnonzero(verdicts.bad)
         if len(bad) == 0 and not self._conditions[rule.id]:
             return bad
         involved = self._living(rule)
         involved[rows.codes[bad]] = True
-        return np.flatnonzero(verdicts.usable & involved[rows.codes])
+        found = np.flatnonzero(verdicts.usable & involved[rows.codes])
+        return found[np.lexsort((rows.serial[found], rows.ts[found]))]
 
-    def _pass_time(self, rule: Rule, seen_at: int) -> list[Finding]:
-        """Let long holds run on the kind's own time."""
+    def pass_time(self, now: int, seen_at: int) -> list[Finding]:
+        """Give what time alone makes true up to ``now``."""
+        living = [(rule, code) for rule in self._rules.values() for code in self._conditions[rule.id]]
+        return [f for rule, code in living for f in self._pass_time(rule, code, now, seen_at)]
+
+    def _pass_time(self, rule: Rule, code: int, now: int, seen_at: int) -> list[Finding]:
+        """Let a long hold run up to ``now``: on the kind's own time, or to just before the source's next reading."""
+        condition = self._conditions[rule.id][code]
+        if condition.phase == "active":
+            return []
+        after, said = mature(condition, now, self._timing[rule.id])
+        if not said:
+            return []
+        self._order.reach(code, said[-1][1])
+        return self._keep(rule, code, after, said, condition.value, seen_at)
+
+    def _silent(self, rows: _Rows, frames: NDArray[np.int64]) -> list[Finding]:
         found: list[Finding] = []
-        for code, condition in list(self._conditions[rule.id].items()):
-            if condition.phase == "active":
-                continue
-            after, said = mature(condition, self._newest, self._timing[rule.id])
-            if said:
-                found += self._keep(rule, code, after, said, condition.value, seen_at)
+        for rows_of, first in self._silence.pieces(rows.seen_at, frames):
+            codes, seen_at = rows.codes[rows_of], rows.seen_at[rows_of]
+            self._hear(rows, rows_of, first)
+            for rule, when in self._silent_rules:
+                living = self._conditions[rule.id]
+                for code in self._heard(living, codes):
+                    at = int(seen_at[np.argmax(codes == code)])
+                    found += self._keep(rule, code, None, [("clear", at)], 0.0, at)
+                if first:
+                    found += self._fallen_silent(rule, when)
         return found
 
-    def _silent(self, rule: Rule, when: Silent, rows: _Rows) -> list[Finding]:
-        living = self._conditions[rule.id]
+    def _hear(self, rows: _Rows, rows_of: slice, first: bool) -> None:
+        codes, seen_at = rows.codes[rows_of], rows.seen_at[rows_of]
+        if first:
+            self._silence.step(int(seen_at.max()))
+        self._silence.observe(codes, seen_at, len(self._sources))
+        self._places.observe(rows, rows_of, len(self._sources))
+
+    def _fallen_silent(self, rule: Rule, when: Silent) -> list[Finding]:
+        living, now = self._conditions[rule.id], self._silence.now
         found: list[Finding] = []
-        self._silence.observe(rows.codes, rows.seen_at, len(self._sources))
-        for code in self._heard(living, rows.codes):
-            found += self._keep(rule, code, None, [("clear", self._silence.last(code))], 0.0, rows.newest_seen)
         for code, since, allowed in self._silence.silent(when.intervals):
             if code in living:
                 continue
             started, limit = since + allowed, allowed / 1e6
             condition = Condition(phase="active", started=started, since=started, at=started, value=limit)
             condition.lon, condition.lat, condition.zone = self._places.of(code)
-            quiet = (self._silence.now - since) / 1e6
-            found += self._keep(rule, code, condition, [("raise", started)], quiet, rows.newest_seen, limit)
+            found += self._keep(rule, code, condition, [("raise", started)], (now - since) / 1e6, now, limit)
         return found
 
     def _heard(self, living: dict[int, Condition], codes: Codes) -> list[int]:
@@ -205,7 +258,17 @@ class Evaluator:
         )
 
 
-def _word(verdicts: Verdicts, row: int) -> Literal["bad", "between", "good"]:
+def _frames(frames: NDArray[np.int64] | None, rows: int) -> NDArray[np.int64]:
+    return np.zeros(rows, np.int64) if frames is None else frames
+
+
+def timing_of(rule: Rule, interval_s: float) -> Timing:
+    """Give a rule's times for a kind that reports every ``interval_s``."""
+    return Timing(int(rule.hold_s * 1e6), int(rule.clear_s * 1e6), int(3 * interval_s * 1e6))
+
+
+def word(verdicts: Verdicts, row: int) -> Literal["bad", "between", "good"]:
+    """Give the verdict on one row as a word."""
     if verdicts.bad[row]:
         return "bad"
     return "good" if verdicts.good[row] else "between"
@@ -219,17 +282,17 @@ class Places:
         self._lat: NDArray[np.float64] = np.empty(0)
         self._zone: NDArray[np.int64] = np.empty(0, np.int64)
 
-    def observe(self, rows: _Rows, sources: int) -> None:
-        """Take in the rows that have a place."""
+    def observe(self, rows: _Rows, rows_of: slice, sources: int) -> None:
+        """Take in those of the rows that have a place."""
         self._lon, self._lat = grown(self._lon, sources, np.nan), grown(self._lat, sources, np.nan)
         self._zone = grown(self._zone, sources, 0)
         if rows.lon is None or rows.lat is None or rows.zone is None:
             return
-        placed: Mask | slice = ~np.isnan(rows.lon)
-        if not np.isnan(rows.lon).any():
-            placed = slice(None)
-        code = rows.codes[placed]
-        self._lon[code], self._lat[code], self._zone[code] = rows.lon[placed], rows.lat[placed], rows.zone[placed]
+        code, lon, lat, zone = (column[rows_of] for column in (rows.codes, rows.lon, rows.lat, rows.zone))
+        placed = ~np.isnan(lon)
+        if not placed.all():
+            code, lon, lat, zone = code[placed], lon[placed], lat[placed], zone[placed]
+        self._lon[code], self._lat[code], self._zone[code] = lon, lat, zone
 
     def of(self, code: int) -> tuple[float | None, float | None, int | None]:
         """Give longitude, latitude and zone of a source, absent where never known."""
@@ -244,6 +307,7 @@ class _Rows:
     def __init__(self, rows: Columns, codes: Codes) -> None:
         self.codes = codes
         self.ts: NDArray[np.int64] = rows.times("ts")
+        self.serial: NDArray[np.int64] = rows.integers("serial")
         self.seen_at: NDArray[np.int64] = rows.times("seen_at")
         self.newest_seen = int(self.seen_at.max(initial=0))
         placed = rows.has("lon", "lat", "zone")

@@ -6,9 +6,11 @@ or ``conflict`` event and change nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from schemas.events import Alert, AlertCommand, AlertEvent, Finding
+from schemas.events import Alert, AlertCommand, AlertEvent, Finding, Rejudgement
 
 REOPEN_US = 600_000_000
 """A finding this soon after the alert was resolved by the system reopens it under the same id."""
@@ -52,7 +54,8 @@ def _reopens(alert: Alert, finding: Finding) -> bool:
     )
 
 
-def _open(finding: Finding) -> tuple[Alert, AlertEvent]:
+def _open(finding: Finding, cleared: int | None = None) -> tuple[Alert, AlertEvent]:
+    """Open an alert, resolved already where the condition was over before anybody knew."""
     alert = Alert(
         id=finding.id,
         version=1,
@@ -75,6 +78,9 @@ def _open(finding: Finding) -> tuple[Alert, AlertEvent]:
         detected_late=finding.detected_late,
         evidence=finding.evidence,
     )
+    if cleared is not None:
+        over = {"cleared": cleared, "last": cleared, "resolved_at": finding.seen_at, "resolved_by": "system"}
+        alert = msgspec.structs.replace(alert, status="resolved", **over)
     return alert, _event(alert, "opened", finding.seen_at)
 
 
@@ -85,6 +91,7 @@ def _merged(alert: Alert, finding: Finding, **more: object) -> Alert:
         "count": alert.count + 1,
         "started": min(alert.started, finding.started),
         "last": max(alert.last, finding.at),
+        "detected_late": alert.detected_late and finding.detected_late,
         **more,
     }
     if newer:
@@ -105,6 +112,54 @@ def _clear(alert: Alert | None, finding: Finding) -> tuple[Alert | None, AlertEv
         resolved_by="system",
     )
     return changed, _event(changed, "cleared", finding.seen_at)
+
+
+CORRECTED = "起止时间按迟到数据更正 / start or end corrected by late readings"
+WITHDRAWN = "计入迟到数据后不再成立 / no longer supported once late readings are counted"
+
+
+def apply_rejudgement(alerts: Sequence[Alert], found: Rejudgement) -> list[tuple[Alert, AlertEvent]]:
+    """Give the alerts of a rule and source as late readings correct them, or open late, and the events that tell of it.
+
+    Whether an alert stands is left to the live findings and to people: only its times and evidence change.
+    """
+    ends = {f.started: f.at for f in found.findings if f.state == "clear"}
+    raised = [f for f in found.findings if f.state == "raise"]
+    changes: list[tuple[Alert, AlertEvent]] = []
+    for alert in alerts:
+        own = [f for f in raised if _holds(alert, f.started, ends.get(f.started))]
+        changes += _corrected(alert, found, [(f.started, ends.get(f.started)) for f in own])
+    for finding in raised:
+        end = ends.get(finding.started)
+        if finding.started in found.known or any(_holds(a, finding.started, end) for a in alerts):
+            continue
+        changes.append(_open(msgspec.structs.replace(finding, seen_at=found.at), end))
+    return changes
+
+
+def _holds(alert: Alert, started: int, end: int | None) -> bool:
+    """Tell whether an alert is about a condition: whether their times overlap."""
+    over = alert.cleared if alert.cleared is not None else alert.last if alert.status == "resolved" else None
+    return (over is None or started <= over) and (end is None or alert.started <= end)
+
+
+def _corrected(alert: Alert, found: Rejudgement, conditions: Sequence[tuple[int, int | None]]) -> list[tuple[Alert, AlertEvent]]:
+    """Correct an alert that began where was judged anew; ``conditions`` are those it is about."""
+    until = found.until
+    if alert.started <= found.since or (until is not None and alert.started >= until):
+        return []
+    evidence = dict(alert.evidence) | {"withdrawn": True}
+    started, cleared = alert.started, alert.cleared
+    if conditions:
+        evidence.pop("withdrawn")
+        started = min(s for s, _ in conditions)
+        ends = [e for _, e in conditions if e is not None]
+        if len(ends) == len(conditions) and (until is None or alert.last < until) and alert.status == "resolved":
+            cleared = max(ends) if alert.cleared is not None else None
+    if (started, cleared, evidence) == (alert.started, alert.cleared, alert.evidence):
+        return []
+    changed = msgspec.structs.replace(alert, version=alert.version + 1, started=started, cleared=cleared, evidence=evidence)
+    return [(changed, _event(changed, "corrected", found.at, CORRECTED if conditions else WITHDRAWN))]
 
 
 def apply_command(alert: Alert | None, command: AlertCommand) -> tuple[Alert | None, AlertEvent]:
@@ -149,7 +204,7 @@ def _answer(command: AlertCommand, alert: Alert | None, change: str, note: str |
     )
 
 
-def _event(alert: Alert, change: str, at: int) -> AlertEvent:
+def _event(alert: Alert, change: str, at: int, note: str | None = None) -> AlertEvent:
     return msgspec.convert(
         {
             "id": f"{alert.id}:{alert.version}",
@@ -157,6 +212,7 @@ def _event(alert: Alert, change: str, at: int) -> AlertEvent:
             "version": alert.version,
             "change": change,
             "at": at,
+            "note": note,
             "alert": alert,
         },
         AlertEvent,

@@ -54,12 +54,29 @@ class Near:
         found[has] = self.line[self.first[:-1][has]]
         return found
 
+    def alone(self, name: Ints, margin_m: float) -> Near:
+        """Give only the points whose nearest line is nearer than any of another name, by so many metres.
+
+        ``name`` is the number of the name of each line.
+        """
+        count = np.diff(self.first)
+        begins = np.repeat(self.first[:-1], count)
+        differs = np.zeros(len(count), np.bool_)
+        rival = (name[self.line] != name[self.line[begins]]) & (self.distance - self.distance[begins] < margin_m)
+        differs[self.point[rival]] = True
+        keep = ~differs[self.point]
+        first = np.concatenate([[0], np.cumsum(np.where(differs, 0, count))])
+        return Near(self.point[keep], self.line[keep], self.distance[keep], first)
+
 
 class Network:
     """Lines (roads, courses of buses) cut into straight pieces, in a tree."""
 
     def __init__(self, features: Sequence[Feature] = ()) -> None:
         self.ids = [f.id for f in features]
+        self.names = [getattr(f.attributes, "line", "") or f.id for f in features]
+        """What readings call them: a bus line has a course for each direction."""
+        self.name_numbers = np.unique(self.names, return_inverse=True)[1].astype(np.int64)
         self.features = tuple(features)
         parts, owner = shapely.get_parts([f.geometry for f in features], return_index=True)
         points, part = shapely.get_coordinates(parts, return_index=True)
@@ -250,26 +267,13 @@ class Fences:
         at, fence = rows[at[order]], fence[order].astype(np.int64)
         within = np.zeros(len(at), np.bool_)
         numbers, starts = np.unique(fence, return_index=True)
-        for number, first, last in zip(numbers, starts, [*starts[1:], len(at)], strict=True):
+        ends = np.searchsorted(fence, numbers, "right")
+        for number, first, last in zip(numbers, starts, ends, strict=True):
             here = at[first:last]
             within[first:last] = shapely.intersects_xy(self._shapes[number], lon[here], lat[here])
         at, fence = at[within], fence[within]
         order = np.lexsort((fence, at))
         return at[order], fence[order]
-
-    def mask(self, restriction: str, lon: Floats, lat: Floats, placed: Mask, kind: str = "") -> Mask:
-        """Tell which rows lie in a fence of a restriction that is for that kind of readings."""
-        chosen = np.array([self._is_for(f.attributes, restriction, kind) for f in self.features], np.bool_)
-        found = np.zeros(len(lon), np.bool_)
-        if chosen.any():
-            rows, fence = self.inside(lon, lat, placed)
-            found[rows[chosen[fence]]] = True
-        return found
-
-    @staticmethod
-    def _is_for(attributes: Any, restriction: str, kind: str) -> bool:
-        kinds = [k.strip() for k in attributes.kinds.split(",") if k.strip()]
-        return bool(attributes.restriction == restriction and (not kind or not kinds or kind in kinds))
 
 
 class Registry:
@@ -282,6 +286,9 @@ class Registry:
             n: pa.array([getattr(f.attributes, n) or None for f in features], pa.string())
             for n in ("operator", "line", "department", "name")
         }
+        self._lon, self._lat = (
+            pa.array(of([f.geometry for f in features]), from_pandas=True) for of in (shapely.get_x, shapely.get_y)
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -291,7 +298,17 @@ class Registry:
         values = self._columns[column]
         return bool(values.null_count < len(values))
 
-    def texts(self, column: str, sources: pa.Array) -> pa.Array:
+    @property
+    def placed(self) -> bool:
+        """Tell whether any source has a place."""
+        return bool(self._lon.null_count < len(self._lon))
+
+    def places(self, sources: pa.Array | pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
+        """Give longitude and latitude of each source, absent where it is not registered with a place."""
+        at = pc.index_in(sources, self.ids)
+        return self._lon.take(at), self._lat.take(at)
+
+    def texts(self, column: str, sources: pa.Array | pa.ChunkedArray) -> pa.Array:
         """Give a column's value for each source, absent where it is not registered."""
         return self._columns[column].take(pc.index_in(sources, self.ids))
 

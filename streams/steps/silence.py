@@ -1,7 +1,8 @@
 """Which sources have gone quiet, measured in arrival time against each one's own interval.
 
 Time is the newest arrival of the kind, so an outage of the whole feed silences nobody: the feed's own
-health tells of that, and when it comes back the pause is not held against its sources.
+health tells of that, and when it comes back the pause is not held against its sources. It goes on in steps: what is
+known is judged after the first frame of each, so the cutting of frames into batches changes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from streams.steps.sources import Codes, grown
 LONG_AGO = np.iinfo(np.int64).min
 SMOOTHING = 0.2
 """Weight of the newest gap in a source's mean interval."""
+SHORTEST_S, LONGEST_S = 1.0, 10.0
+"""Bounds of a step, which is a quarter of the kind's interval."""
 
 
 class Silence:
@@ -21,32 +24,40 @@ class Silence:
 
     def __init__(self, interval_s: float) -> None:
         self._floor = interval_s * 1e6
+        self._step = int(min(LONGEST_S, max(SHORTEST_S, interval_s / 4)) * 1e6)
         self._last: NDArray[np.int64] = np.empty(0, np.int64)
+        self._learnt: NDArray[np.int64] = np.empty(0, np.int64)
+        """Last arrival before the present step: intervals are learnt up to it."""
         self._interval: NDArray[np.float64] = np.empty(0)
         self.now = LONG_AGO
 
+    def pieces(self, seen_at: NDArray[np.int64], frames: NDArray[np.int64]) -> list[tuple[slice, bool]]:
+        """Cut rows, whose frames are numbered upwards, into the first frame of each step and what follows it."""
+        starts = np.flatnonzero(np.diff(frames, prepend=-1))
+        newest = np.maximum.accumulate(np.maximum.reduceat(seen_at, starts))
+        steps = np.maximum(newest, self.now) // self._step
+        begins = np.diff(steps, prepend=self.now // self._step if self.now != LONG_AGO else -1) > 0
+        edges = starts[begins | np.concatenate([[True], begins[:-1]])]
+        begun = np.isin(edges, starts[begins]).tolist()
+        ends = [*edges[1:].tolist(), len(frames)]
+        return [(slice(start, end), first) for start, end, first in zip(edges.tolist(), ends, begun, strict=True)]
+
+    def step(self, newest: int) -> None:
+        """Begin a step at its first arrival: learn the intervals of the one before, forgive a pause of the whole feed."""
+        heard = np.flatnonzero((self._last > self._learnt) & (self._learnt != LONG_AGO))
+        gap = np.minimum(self._last[heard] - self._learnt[heard], 3 * self._interval[heard])
+        self._interval[heard] += SMOOTHING * (np.maximum(gap, self._floor) - self._interval[heard])
+        if self.now != LONG_AGO and newest - self.now > 2 * self._floor:
+            self._last[self._last != LONG_AGO] += newest - self.now
+        self._learnt = self._last.copy()
+
     def observe(self, codes: Codes, seen_at: NDArray[np.int64], sources: int) -> None:
         """Take in arrivals."""
-        if len(codes) == 0:
-            return
         self._last = grown(self._last, sources, LONG_AGO)
+        self._learnt = grown(self._learnt, sources, LONG_AGO)
         self._interval = grown(self._interval, sources, self._floor)
-        newest = int(seen_at.max())
-        if self.now != LONG_AGO and newest - self.now > 2 * self._floor:
-            self._forgive(newest - self.now)
-        self.now = max(self.now, newest)
-        last_of = np.full(len(self._last), LONG_AGO)
-        np.maximum.at(last_of, codes, seen_at)
-        heard = np.flatnonzero(last_of != LONG_AGO)
-        known = heard[self._last[heard] != LONG_AGO]
-        gap = np.maximum(last_of[known] - self._last[known], 0).astype(np.float64)
-        gap = np.minimum(gap, 3 * self._interval[known])
-        self._interval[known] += SMOOTHING * (np.maximum(gap, self._floor) - self._interval[known])
-        self._last[heard] = np.maximum(self._last[heard], last_of[heard])
-
-    def last(self, code: int) -> int:
-        """Give when a source was last heard."""
-        return int(self._last[code])
+        self.now = max(self.now, int(seen_at.max()))
+        np.maximum.at(self._last, codes, seen_at)
 
     def silent(self, intervals: float) -> list[tuple[int, int, int]]:
         """Give (code, last heard, time allowed) of every source past its time, in microseconds."""
@@ -54,7 +65,3 @@ class Silence:
         allowed = intervals * self._interval
         quiet = np.flatnonzero(known & (self.now - np.where(known, self._last, self.now) > allowed))
         return [(int(c), int(self._last[c]), int(allowed[c])) for c in quiet]
-
-    def _forgive(self, pause: int) -> None:
-        known = self._last != LONG_AGO
-        self._last[known] += pause

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,13 +136,12 @@ class Fixes:
             return Verdicts(bad, good, values, usable)
         code, t = codes[order], rows.times("ts")[order]
         x, y = rows.floats("lon")[order], rows.floats("lat")[order]
-        before_t, before_x, before_y = (
-            np.where(first, old[code], np.roll(new, 1)) for old, new in ((self.ts, t), (self.lon, x), (self.lat, y))
-        )
+        kept = ((self.ts, t), (self.lon, x), (self.lat, y))
+        before_t, before_x, before_y = (_before(new, old, code, first) for old, new in kept)
         known = (before_t != LONG_AGO) & (t > before_t)
         with np.errstate(invalid="ignore"):
-            reach = DEGREE_M * np.hypot(x - before_x, y - before_y)
-            close = known & ((reach >= rule.when.distance_m) | living[code])
+            reach = (x - before_x) ** 2 + (y - before_y) ** 2
+            close = known & ((reach >= (rule.when.distance_m / DEGREE_M) ** 2) | living[code])
         far = np.zeros(len(order))
         far[close] = distance_m(before_x[close], before_y[close], x[close], y[close])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -153,6 +153,14 @@ class Fixes:
         newer = last & (t >= self.ts[code])
         self.ts[code[newer]], self.lon[code[newer]], self.lat[code[newer]] = t[newer], x[newer], y[newer]
         return Verdicts(bad, good, values, usable)
+
+
+def _before(new: NDArray[Any], old: NDArray[Any], code: Codes, first: Mask) -> NDArray[Any]:
+    """Give of each row the value before it: that of the row before or, of a source's first, the one kept."""
+    before = np.empty_like(new)
+    before[1:] = new[:-1]
+    before[first] = old[code[first]]
+    return before
 
 
 def _by_source(ts: NDArray[np.int64], codes: Codes, usable: Mask) -> tuple[NDArray[np.int64], Mask]:

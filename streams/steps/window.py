@@ -21,6 +21,7 @@ from storage import sketch
 from streams.steps.sources import Codes, Columns, Mask, grown, in_order
 
 Values = NDArray[np.float64]
+Rows = NDArray[np.int64] | Mask | slice
 MOST_ROWS = 22
 """Binary logarithm of the rows of one subject and window whose sum surely fits, even at the metric's bounds."""
 LONG_AGO = np.iinfo(np.int64).min
@@ -78,6 +79,14 @@ class Open:
         newest = ts == last_ts[codes]
         np.maximum.at(last, codes[newest], values[newest])
 
+    def take(self, metric: int, codes: Codes, ts: NDArray[np.int64], found: Prepared) -> None:
+        """Take in the values of one metric that are present."""
+        if found.present is not None:
+            codes, ts, found = codes[found.present], ts[found.present], found.at(found.present)
+        if len(codes):
+            self.add(metric, codes, ts, found.values, found.units)
+            self.count_in(metric, codes, found.buckets)
+
     def count_in(self, metric: int, codes: Codes, buckets: NDArray[np.int64]) -> None:
         """Count values of one metric in the subjects' sketches, where this window keeps any."""
         if self.sketches:
@@ -94,6 +103,30 @@ class Prepared:
     values: Values
     units: NDArray[np.int64]
     buckets: NDArray[np.int64]
+
+    def at(self, rows: Rows) -> Prepared:
+        """Give those of some rows."""
+        present = None if self.present is None else self.present[rows]
+        return Prepared(present, self.values[rows], self.units[rows], self.buckets[rows])
+
+
+@dataclass(slots=True)
+class Share:
+    """The rows of a batch that fall into one window: which they are, their times, and the values of each metric sent."""
+
+    number: int
+    rows: Rows
+    ts: NDArray[np.int64]
+    values: list[Prepared | None]
+
+    def at(self, rows: Mask) -> Share:
+        """Give those of some of these rows; their places in the batch are no longer told."""
+        return Share(self.number, rows, self.ts[rows], [v and v.at(rows) for v in self.values])
+
+
+def shares(ts: NDArray[np.int64], values: list[Prepared | None], use: Mask, size: int) -> list[Share]:
+    """Give the masked rows window by window, in order of time; ``size`` is the windows' length in microseconds."""
+    return [Share(n, rows, ts[rows], [v and v.at(rows) for v in values]) for n, rows in _by_window(use, ts // size)]
 
 
 def fraction(kind: str, metric: str) -> float:
@@ -133,21 +166,19 @@ class Tumbling:
         """Start of the oldest open window, in microseconds."""
         return min(self._open, default=None)
 
-    def add(
-        self, codes: Codes, subjects: int, ts: NDArray[np.int64], values: list[Prepared | None], use: Mask, seen_at: int
-    ) -> None:
-        """Take in the masked rows: the numbers of their subjects, their times, and the values of each metric sent."""
-        rows = np.flatnonzero(use)
-        for number, inside in _by_window(rows, ts[rows] // self._size):
-            window = self._window(number * self._size, subjects)
+    def add(self, codes: Codes, subjects: int, parts: Sequence[Share], seen_at: int) -> None:
+        """Take in a batch cut into windows; ``codes`` are the numbers of its rows' subjects, -1 for none."""
+        for whole in parts:
+            of = codes[whole.rows]
+            known = of >= 0
+            if not known.any():
+                continue
+            part, of = (whole, of) if known.all() else (whole.at(known), of[known])
+            window = self._window(part.number * self._size, subjects)
             window.seen_at, window.shown = max(window.seen_at, seen_at), False
-            for metric, found in enumerate(values):
-                if found is None:
-                    continue
-                at = inside if found.present is None else inside[found.present[inside]]
-                if len(at):
-                    window.add(metric, codes[at], ts[at], found.values[at], found.units[at])
-                    window.count_in(metric, codes[at], found.buckets[at])
+            for metric, found in enumerate(part.values):
+                if found is not None:
+                    window.take(metric, of, part.ts, found)
 
     def _window(self, start: int, subjects: int) -> Open:
         window = self._open.get(start)
@@ -172,27 +203,32 @@ class Tumbling:
         return [self._rows(start, self._open[start], names) for start in due]
 
     def _rows(self, start: int, window: Open, names: pa.Array) -> pa.RecordBatch:
-        metric, subject = np.nonzero(window.count)
-        count = window.count[metric, subject]
-        total = window.total[metric, subject] / self._fractions[metric]
+        found = np.flatnonzero(window.count.reshape(-1) != 0)
+        of_metric = np.count_nonzero(window.count, axis=1)
+        metric = np.repeat(np.arange(len(self._metrics)), of_metric)
+        subject = found - metric * window.count.shape[1]
+        count, total, low, high, last, last_ts = (
+            a.reshape(-1)[found] for a in (window.count, window.total, window.low, window.high, window.last, window.last_ts)
+        )
+        total = total / self._fractions[metric]
         n = len(count)
         schema = arrow_schema("window", "raw")
         arrays: dict[str, Any] = {
             "source": names.take(pa.array(subject)),
-            "ts": pa.array(np.full(n, start)).cast(schema.field("ts").type),
-            "seen_at": pa.array(np.full(n, window.seen_at)).cast(schema.field("seen_at").type),
-            "kind": pa.array([self._kind], pa.string()).take(pa.array(np.zeros(n, np.int64))),
-            "metric": pa.array(self._metrics, pa.string()).take(pa.array(metric)),
-            "size": pa.array(np.full(n, self._size_s, np.int64)),
-            "dimension": pa.array([self._dimension], pa.string()).take(pa.array(np.zeros(n, np.int64))),
-            "part": pa.array(np.full(n, self._part, np.int64)),
+            "ts": pa.repeat(pa.scalar(start, schema.field("ts").type), n),
+            "seen_at": pa.repeat(pa.scalar(window.seen_at, schema.field("seen_at").type), n),
+            "kind": pa.repeat(self._kind, n),
+            "metric": pa.concat_arrays([pa.repeat(m, k) for m, k in zip(self._metrics, of_metric, strict=True)]),
+            "size": pa.repeat(self._size_s, n),
+            "dimension": pa.repeat(self._dimension, n),
+            "part": pa.repeat(self._part, n),
             "count": pa.array(count),
             "total": pa.array(total),
             "mean": pa.array(total / count),
-            "low": pa.array(window.low[metric, subject]),
-            "high": pa.array(window.high[metric, subject]),
-            "last": pa.array(window.last[metric, subject]),
-            "last_at": pa.array(window.last_ts[metric, subject]),
+            "low": pa.array(low),
+            "high": pa.array(high),
+            "last": pa.array(last),
+            "last_at": pa.array(last_ts),
         }
         if self._scales:
             arrays |= self._packed(window, metric, subject)
@@ -205,20 +241,22 @@ class Tumbling:
         return {"sketch": pa.concat_arrays([sketch.pack(counts) for counts in parts])}
 
 
-def _by_window(rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Give each window's number and rows, in order."""
-    if len(rows) == 0:
+def _by_window(use: Mask, numbers: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:
+    """Give each window's number and its masked rows, in order; rows that come in order of time are not moved."""
+    rows = None if use.all() else np.flatnonzero(use)
+    if rows is not None:
+        numbers = numbers[rows]
+    if len(numbers) == 0:
         return
     first, last = int(numbers.min()), int(numbers.max())
-    if first == last:
-        yield first, rows
-        return
-    order = in_order(numbers - first)
-    ends = np.searchsorted(numbers[order], np.arange(first, last + 2))
+    if not (numbers[1:] >= numbers[:-1]).all():
+        order = in_order(numbers - first)
+        rows, numbers = order if rows is None else rows[order], numbers[order]
+    ends = np.searchsorted(numbers, np.arange(first, last + 2))
     for number in range(first, last + 1):
         start, end = ends[number - first : number - first + 2]
         if end > start:
-            yield number, rows[order[start:end]]
+            yield number, slice(start, end) if rows is None else rows[start:end]
 
 
 def joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:

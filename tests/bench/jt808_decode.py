@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from connectors._api import Peer, Received, load
+from connectors._api.flagged import frame
 from connectors._api.golden import cases, packet
 from connectors.jt808 import encoder
 from connectors.jt808.columns import receive_many
-from connectors.jt808.framing import Framing, frame
+from connectors.jt808.framing import Framing
 
 SLOWEST_S = 1.0
 """A damaged packet that takes longer than this hangs."""

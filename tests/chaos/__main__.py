@@ -25,7 +25,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from schemas.errors import Fatal
 from tests.chaos import isolation, report
 from tests.chaos.isolation import Network, Unavailable
-from tests.chaos.outcome import LEFT_OUT
 from tests.chaos.run import Conditions, Look, Ran, run
 from tests.chaos.schedule import DEFAULT_FAULTS, DEFAULT_SEED, HERE, Flawed, Schedule, generate, load
 from tests.chaos.script import S, Script
@@ -97,8 +96,6 @@ def both(schedule: Schedule, given: argparse.Namespace, work: Path, console: Con
     report.write(told, given.out)
     for complaint in told["complaints"]:
         console.print(f"[red]{escape(complaint)}")
-    for name, count in told["differing_but_left_out"].items():
-        console.print(f"[yellow]{count} rows of {name} differ; left out: {LEFT_OUT[name]}")
     if not told["passed"]:
         keep(work, given.out, ran, free)
     return told

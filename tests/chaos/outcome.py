@@ -31,10 +31,7 @@ LEFT_OUT: Mapping[str, str] = {
     "reject.ts, reject.detail, reject.serial": "arrival, the distance to it, and the row's place in its frame",
     "repetitions of a refused row": "a device without an answer sends it again, and it is refused again; never more often than sent",
     "rules of type silent": "they judge arrival: a cut network is what they are there to find",
-    "vehicle_alarm_episode": "a connector compares reports of one connection: a new connection begins anew",
 }
-PER_CONNECTION = ("vehicle_alarm_episode",)
-"""Kinds whose rows depend on where connections break. How many of them differ is told, but it is no failure."""
 EXAMPLES = 20
 ALERT = (
     "id", "version", "status", "rule", "rule_version", "category", "severity", "kind", "source", "zone", "lon", "lat", "started",
@@ -125,8 +122,7 @@ def statements() -> dict[str, str]:
     found = {kind: _all_but_arrival(kind, f'"{kind}"') for kind in reading_kinds()}
     found["windows"] = _all_but_arrival("window", "windows")
     found["reject"] = REJECT
-    beside = ", ".join(f"'{name}'" for name in PER_CONNECTION)
-    found["sources"] = f"SELECT kind, source, ts, lon, lat, zone FROM sources WHERE kind NOT IN ({beside})"
+    found["sources"] = "SELECT kind, source, ts, lon, lat, zone FROM sources"
     found["alerts"] = f"SELECT {quoted(ALERT)} FROM alerts WHERE rule NOT IN ({skip})"
     found["alert_events"] = (
         f"SELECT id, alert_id, version, change FROM alert_events WHERE event -> 'alert' ->> 'rule' NOT IN ({skip})"

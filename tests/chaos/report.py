@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.outcome import LEFT_OUT, PER_CONNECTION, Difference, compare
+from tests.chaos.outcome import LEFT_OUT, Difference, compare
 from tests.chaos.run import Ran
 from tests.chaos.schedule import Schedule
 
@@ -23,8 +23,7 @@ def differences(ran: Ran, reference: Ran) -> dict[str, Difference]:
 
 def report(schedule: Schedule, ran: Ran, reference: Ran, skipped: list[str]) -> dict[str, Any]:
     """Give the report; ``lost``, ``doubled`` and ``differs_from_fault_free`` must be 0."""
-    whole = differences(ran, reference)
-    found = {name: d for name, d in whole.items() if name not in PER_CONNECTION}
+    found = differences(ran, reference)
     return {
         "seed": schedule.seed,
         "faults": [s.plain() for s in ran.struck],
@@ -39,7 +38,6 @@ def report(schedule: Schedule, ran: Ran, reference: Ran, skipped: list[str]) -> 
         "rows_compared": {name: d.rows for name, d in found.items() if d.rows or d.count},
         "differing": {name: _shown(d) for name, d in found.items() if d.count},
         "left_out": dict(LEFT_OUT),
-        "differing_but_left_out": {name: whole[name].count for name in PER_CONNECTION if whole.get(name) and whole[name].count},
         "stalls": [{"seconds": round(s.seconds, 1), "at": round(s.at, 1), "partition": s.partition} for s in ran.stalls.longest],
         "with_faults": _run(ran),
         "fault_free": _run(reference),

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 STILL_S = 5.0
 """So long nothing may change before the run counts as over; open windows are shown every second."""
 DUE = "SELECT count(*) FROM due_windows WHERE ts + size * interval '1 second' <= now()"
+DUE_FINDINGS = "SELECT count(*) FROM due_findings WHERE newest IS NULL"
 CHECKPOINTS = "SELECT agent, topic, partition, next_offset FROM checkpoints"
 FIGURES = (
     "SELECT (SELECT count(*) FROM windows), (SELECT sum(count) FROM windows), (SELECT count(*) FROM alert_events),"
@@ -53,6 +54,7 @@ def behind(config: Config) -> list[str]:
     with connect(config) as db:
         reached = {(a, t, p): n for a, t, p, n in db.execute(CHECKPOINTS)}
         due = [f"{n} longer windows are due" for (n,) in db.execute(DUE) if n]
+        due += [f"findings of {n} sources are to be judged again" for (n,) in db.execute(DUE_FINDINGS) if n]
     return due + [
         f"{agent} is at {reached.get((agent, topic, partition), 0)} of {last} in {topic}/{partition}"
         for (topic, partition), last in sorted(end.items())

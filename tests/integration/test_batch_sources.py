@@ -119,6 +119,15 @@ async def test_rows_younger_than_the_lag_wait(database: str, legacy: psycopg.Con
     assert [p.bill for p in await first_page(settings(database, tmp_path, lag_s=30.0))] == [f"P{n}" for n in range(5)]
 
 
+async def test_times_without_a_zone_are_of_the_profile_and_do_not_wait_for_hours(
+    database: str, legacy: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    legacy.execute('ALTER TABLE "计费"."Pay ""ments" ALTER paid_at TYPE timestamp USING now() AT TIME ZONE \'Asia/Shanghai\'')
+    found = settings(database, tmp_path, lag_s=0.1)
+    await asyncio.sleep(0.2)
+    assert len(await first_page(found)) == found["page_rows"]
+
+
 def as_reader(database: str) -> str:
     parts = urlsplit(database)
     host = parts.netloc.rpartition("@")[2]

@@ -21,7 +21,10 @@ from cityops.place import Place, free_port
 from cityops.process import Process
 from cityops.supervisor import Part, Supervisor
 from cityops.workers import process
+from connectors._api import Peer, load
+from connectors.jt808.framing import Framing
 from schemas.config import Config, Connect
+from schemas.kinds.services import VehicleAlarmEpisode
 from storage.migrate import migrate
 from tests.conftest import REPO
 from tests.integration.recordings.terminals import Fleet
@@ -30,6 +33,25 @@ from tests.integration.workers import query
 
 pytestmark = pytest.mark.stack
 TERMINALS = 50
+
+
+EPISODES = """
+SELECT source, serial, code, phase, started_at FROM vehicle_alarm_episode
+ORDER BY source, serial, code
+"""
+
+
+def episodes_of(fleet: Fleet) -> list[tuple[object, ...]]:
+    """Give the episodes of all positions as they are where no connection breaks."""
+    connector = load("jt808")
+    session = connector.make_session(connector.manifest.resolve({}, "test"), Peer("test"))
+    cut = [packet for t in fleet.terminals for wire in t.packets for packet in Framing({}).feed(wire)]
+    readings = [
+        r for packet in cut if isinstance(packet, bytes) for r in session.receive(packet, time.time_ns() // 1000).readings
+    ]
+    found = [r for r in readings if isinstance(r, VehicleAlarmEpisode)]
+    assert {r.phase for r in found} == {"rise", "fall"}
+    return sorted((r.source, r.serial, r.code, r.phase, r.started_at) for r in found)
 
 
 class System:
@@ -106,8 +128,10 @@ class System:
         for part in [told, *told["by"]]:
             assert (part["lost"], part["in_flight"], part["rejected"]) == (0, 0, 0), told
             assert part["received"] == part["stored"] + part["duplicates"], told
-        assert told["stored"] == fleet.size
-        assert 0 < told["duplicates"] <= fleet.repeated
+        episodes = episodes_of(fleet)
+        assert told["stored"] == fleet.size + len(episodes)
+        assert 0 < told["duplicates"] <= fleet.repeated + len(episodes)
+        assert query(self.config, EPISODES) == episodes
 
 
 @asynccontextmanager

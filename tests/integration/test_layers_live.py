@@ -1,18 +1,20 @@
-"""A zones layer put to use while readings flow: rows get the new zones without a restart, and none is lost."""
+"""Layers put to use while readings flow: rows get zones, roads, lines and fences without a restart, and none is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import shapely
 
 from schemas.config import Config
-from schemas.kinds.transport import BusPosition
+from schemas.kinds.transport import BusPosition, HazmatPosition
 from storage import layers
 from storage.connect import create_pool
-from storage.layers import Attributes, Feature, SourceAttributes
+from storage.layers import Attributes, BusLineAttributes, Feature, FenceAttributes, RoadAttributes, SourceAttributes
 from storage.migrate import migrate
 from tests.integration.workers import Feeder, Workers, query, until, workers
 
@@ -93,4 +95,48 @@ def test_a_new_layer_is_taken_up_while_readings_flow(config: Config) -> None:
             return query(config, "SELECT DISTINCT source FROM windows WHERE dimension = 'operator'") == [("市公交",)]
 
         until("windows of the registered operator", grouped, crew)
+        assert {n: p.poll() for n, p in crew.running.items()} == dict.fromkeys(crew.running), "nothing was started anew"
+
+
+STREET = shapely.LineString([(112.84, 35.5), (112.86, 35.5)])
+FORBIDDEN = FenceAttributes(restriction="no_entry", kinds="hazmat_position")
+MATCHED = "SELECT count(*) FROM {} WHERE road = 'street' AND fence IS NOT DISTINCT FROM %s AND breach IS NOT DISTINCT FROM %s"
+UNMATCHED = "SELECT count(*) FROM bus_position WHERE road IS NULL AND line IS NULL AND fence IS NULL"
+RAISED = "SELECT DISTINCT source FROM alerts WHERE rule = 'hazmat-no-entry'"
+
+
+def test_roads_lines_and_fences_reach_the_database_and_rules(config: Config) -> None:
+    migrate(config.database.url, config.database.schema)
+    with workers(config) as crew, Feeder(config) as feeder:
+        crew.start("clean,watch,alerts")
+        crew.start("store")
+        start, sent = time.time_ns() // 1000 - 1800 * S, 0
+
+        def step() -> None:
+            nonlocal sent
+            ts = start + sent * S
+            told: dict[str, Any] = {"ts": ts, "seen_at": ts + S, "serial": sent, "speed": 8.0, "status": 3}
+            for kind in (BusPosition, HazmatPosition):
+                feeder.push([kind(source=kind.__name__, lon=112.85, lat=35.5, **told)])
+            feeder.flush()
+            sent += 1
+
+        def meets(found: Callable[[list[tuple[object, ...]]], bool], statement: str, *values: object) -> bool:
+            step()
+            return found(query(config, statement, *values))
+
+        def counted(statement: str, *values: object) -> bool:
+            return meets(lambda rows: int(str(rows[0][0])) >= 5, statement, *values)
+
+        until("rows before the layers", lambda: counted(UNMATCHED), crew)
+        put(config, "roads", Feature("street", RoadAttributes(), STREET))
+        put(config, "bus_lines", Feature("12-up", BusLineAttributes(line="12"), STREET))
+        put(config, "geofences", Feature("school", FORBIDDEN, STREET.buffer(0.001)))
+        until("a bus on its road", lambda: counted(MATCHED.format("bus_position"), None, None), crew)
+        until("hazmat in the fence", lambda: counted(MATCHED.format("hazmat_position"), "school", 1), crew)
+        until("the matched line", lambda: counted("SELECT count(*) FROM bus_position WHERE line = '12'"), crew)
+        windows = "SELECT DISTINCT source FROM windows WHERE dimension = 'line'"
+        until("windows of the line", lambda: meets(lambda rows: rows == [("12",)], windows), crew)
+        until("the alert", lambda: meets(lambda rows: rows == [("HazmatPosition",)], RAISED), crew)
+        until("every row stored", lambda: query(config, "SELECT count(*) FROM hazmat_position") == [(sent,)], crew)
         assert {n: p.poll() for n, p in crew.running.items()} == dict.fromkeys(crew.running), "nothing was started anew"

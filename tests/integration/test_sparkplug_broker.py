@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -39,14 +40,12 @@ class Host:
     """The real host subscribed at the broker, everything confirmed as it comes, and what the session made of it."""
 
     def __init__(self, at: Mosquitto, **settings: Any) -> None:
-        given = SPARKPLUG.manifest.resolve({"host_id": "cityops", "state_interval_s": 1.0, **settings}, "broker")
+        given = SPARKPLUG.manifest.resolve({"host_id": "cityops", **settings}, "broker")
         options = MqttOptions(
             broker=f"127.0.0.1:{at.port}",
             topics=["spBv1.0/City/#", STATE],
             username=USER,
             password=Secret(PASSWORD),
-            will_topic=STATE,
-            will='{"online":false,"timestamp":0}',
         )
         self.bench = Bench(clock=clock)
         self.door = MqttSubscriber(SPARKPLUG, given, options, self.bench.intake, clock)
@@ -108,6 +107,11 @@ class Cabinet:
                     return message
         return None
 
+    async def state(self, *, retained: bool = False) -> Any:
+        message = await self.hear(STATE)
+        assert bool(message.retain) == retained
+        return json.loads(bytes(message.payload))
+
     async def lose_power(self) -> None:
         """Be gone without a word: the broker lets another connection of this name in, and publishes the will of this one."""
         async with aiomqtt.Client("127.0.0.1", self._port, username=USER, password=PASSWORD, identifier=self.name):
@@ -154,12 +158,30 @@ async def test_a_lost_message_brings_a_rebirth_request_and_all_is_well_after_it(
 async def test_a_node_hears_that_its_host_is_online_and_when_it_is_gone(broker: Mosquitto) -> None:
     node = EdgeNode("City", "C12")
     async with Cabinet(broker, node).open() as cabinet:
+        began = now_ms()
         async with Host(broker).open() as host:
-            assert bytes((await cabinet.hear(STATE)).payload) == b'{"online":true,"timestamp":0}'
+            first = await cabinet.state()
+            assert first["online"] is True
+            assert began <= first["timestamp"] <= now_ms()
             await cabinet.client.publish(STATE, b'{"online":false,"timestamp":0}', qos=1)
-            heard = [bytes((await cabinet.hear(STATE)).payload) for _ in range(2)]
-            assert b'{"online":true,"timestamp":0}' in heard
+            assert [(await cabinet.state())["online"], await cabinet.state()] == [False, first]
+            async with Cabinet(broker, EdgeNode("City", "C13"), "C13").open() as late:
+                assert await late.state(retained=True) == first, "a node that comes later hears it at once"
+        assert await cabinet.state() == {"online": False, "timestamp": first["timestamp"]}, "said before we disconnect"
         assert not host.rejects
+
+
+async def test_a_host_that_is_lost_leaves_its_will(broker: Mosquitto) -> None:
+    async with Cabinet(broker, EdgeNode("City", "C12")).open() as cabinet, Host(broker).open() as host:
+        first = await cabinet.state()
+        async with aiomqtt.Client("127.0.0.1", broker.port, username=USER, password=PASSWORD, identifier="cityops-c1"):
+            assert await cabinet.state() == {"online": False, "timestamp": first["timestamp"]}
+            async with Cabinet(broker, EdgeNode("City", "C13"), "C13").open() as late:
+                assert await late.state(retained=True) == {"online": False, "timestamp": first["timestamp"]}
+        await host.until(lambda: host.door.health == "live")
+        again = await cabinet.state()
+        assert again["online"] is True
+        assert again["timestamp"] > first["timestamp"]
 
 
 async def test_data_of_an_unknown_node_ask_it_to_be_born(broker: Mosquitto) -> None:

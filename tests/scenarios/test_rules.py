@@ -134,7 +134,8 @@ def test_a_jump_of_30_km_is_a_finding_about_the_sensor_not_the_city() -> None:
 def test_a_night_ban_broken_in_late_data_is_found_dated_and_marked() -> None:
     city = City("transport", NIGHT)
     city.push("coach_position", [{**row, "seen": 6 * 3600} for row in drive("c1", every(20, 200), 60)], lane="late")
-    (finding,) = [f for f in city.findings if f.state == "raise" and f.rule == "coach-night-driving"]
+    assert city.said("coach-night-driving") == [], "nothing is said that could page"
+    (finding,) = [f for f in city.record.said_late if f.state == "raise" and f.rule == "coach-night-driving"]
     assert (finding.detected_late, finding.lane, finding.started) == (True, "late", NIGHT)
 
 

@@ -25,6 +25,7 @@ from streams.agents.watch import WatchTask
 from streams.steps.lifecycle import apply_finding
 from streams.steps.reference import Reference
 from streams.task import Outcome, Record
+from tests.scenarios import record as of_record
 
 S = 1_000_000
 REFERENCE = Reference.plain(zones.load())
@@ -46,6 +47,7 @@ class City:
     windows: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[dict[str, Any]] = field(default_factory=list)
     cleaned: list[tuple[Header, Any]] = field(default_factory=list)
+    record: of_record.Record = field(default_factory=of_record.Record)
     reference: Reference = REFERENCE
     """What zones, sources and so on are; may be replaced at any time, as in a worker."""
 
@@ -94,6 +96,7 @@ class City:
                 self.rejects += batch.to_pylist()
                 continue
             self.cleaned.append((header, batch))
+            self.record.store(header, batch)
             self.log.append(Record(output.topic, 0, self._offset, output.value, output.headers))
             self._offset += 1
             self.take(self.watch.process(self.log[-1:]))
@@ -103,8 +106,13 @@ class City:
         for output in outcome.outputs:
             if output.topic == "findings":
                 self.findings.append(msgspec.json.decode(output.value, type=Finding))
+                self.record.enter(self.findings[-1])
             else:
                 self.windows += frame.decode(output.value, frame.decode_header(output.headers)).to_pylist()
+
+        if outcome.write is not None:
+            self.record.note(outcome.write(self.record))
+        self.record.judge(RULES)
 
     def said(self, rule: str, source: str | None = None) -> list[tuple[str, float]]:
         """Give (state, seconds after the start) of each finding of a rule."""

@@ -406,6 +406,14 @@ export interface RideHailingPosition {
   quality: number;
   /** 行政区 County by GB/T 2260 code */
   zone: number | null;
+  /** 所在道路 Road it drives on, id in the layer of roads */
+  road: string | null;
+  /** 所在围栏 Geofence it is in, the first by id */
+  fence: string | null;
+  /** 围栏违规位 Restrictions of geofences it breaks, 0 is none */
+  breach: number | null;
+  /** 超出围栏限速 Speed above the geofence's limit, 0 within it [m/s] */
+  over_limit: number | null;
 }
 
 /** 网约车订单: One step in the life of a ride-hailing order or shift; ``source`` is the vehicle, or the company before a match. */
@@ -810,6 +818,14 @@ export interface BusPosition {
   quality: number;
   /** 行政区 County by GB/T 2260 code */
   zone: number | null;
+  /** 所在道路 Road it drives on, id in the layer of roads */
+  road: string | null;
+  /** 所在围栏 Geofence it is in, the first by id */
+  fence: string | null;
+  /** 围栏违规位 Restrictions of geofences it breaks, 0 is none */
+  breach: number | null;
+  /** 超出围栏限速 Speed above the geofence's limit, 0 within it [m/s] */
+  over_limit: number | null;
 }
 
 /** 出租车位置: A taxi: position and whether it carries a passenger. */
@@ -854,6 +870,14 @@ export interface TaxiPosition {
   quality: number;
   /** 行政区 County by GB/T 2260 code */
   zone: number | null;
+  /** 所在道路 Road it drives on, id in the layer of roads */
+  road: string | null;
+  /** 所在围栏 Geofence it is in, the first by id */
+  fence: string | null;
+  /** 围栏违规位 Restrictions of geofences it breaks, 0 is none */
+  breach: number | null;
+  /** 超出围栏限速 Speed above the geofence's limit, 0 within it [m/s] */
+  over_limit: number | null;
 }
 
 /** 客运车辆位置: A coach on charter or scheduled long-distance service (两客). */
@@ -898,6 +922,14 @@ export interface CoachPosition {
   quality: number;
   /** 行政区 County by GB/T 2260 code */
   zone: number | null;
+  /** 所在道路 Road it drives on, id in the layer of roads */
+  road: string | null;
+  /** 所在围栏 Geofence it is in, the first by id */
+  fence: string | null;
+  /** 围栏违规位 Restrictions of geofences it breaks, 0 is none */
+  breach: number | null;
+  /** 超出围栏限速 Speed above the geofence's limit, 0 within it [m/s] */
+  over_limit: number | null;
 }
 
 /** 危货车辆位置: A vehicle carrying dangerous goods (一危). */
@@ -944,6 +976,14 @@ export interface HazmatPosition {
   quality: number;
   /** 行政区 County by GB/T 2260 code */
   zone: number | null;
+  /** 所在道路 Road it drives on, id in the layer of roads */
+  road: string | null;
+  /** 所在围栏 Geofence it is in, the first by id */
+  fence: string | null;
+  /** 围栏违规位 Restrictions of geofences it breaks, 0 is none */
+  breach: number | null;
+  /** 超出围栏限速 Speed above the geofence's limit, 0 within it [m/s] */
+  over_limit: number | null;
 }
 
 /** 班次运行: How a scheduled trip runs: its next stop, when it gets there, how late it is. */

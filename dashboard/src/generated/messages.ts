@@ -140,7 +140,7 @@ export interface AlertEvent {
   id: string;
   alert_id: string;
   version: number;
-  change: "acknowledged" | "cleared" | "conflict" | "merged" | "noted" | "opened" | "refused" | "reopened" | "resolved";
+  change: "acknowledged" | "cleared" | "conflict" | "corrected" | "merged" | "noted" | "opened" | "refused" | "reopened" | "resolved";
   at: number;
   actor?: string;
   note?: string | null;

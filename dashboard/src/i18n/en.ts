@@ -185,6 +185,7 @@ export const en: Dictionary = {
   factDuration: 'Lasted',
   timeline: 'Timeline',
   change_opened: 'Alert opened',
+  change_corrected: 'Corrected by late data',
   change_merged: 'Fired again',
   change_acknowledged: 'Acknowledged',
   change_resolved: 'Resolved',

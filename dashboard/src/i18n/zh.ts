@@ -190,6 +190,7 @@ export const zh = {
   factDuration: '持续',
   timeline: '处置时间线',
   change_opened: '告警产生',
+  change_corrected: '按迟到数据更正',
   change_merged: '再次触发',
   change_acknowledged: '确认',
   change_resolved: '解决',

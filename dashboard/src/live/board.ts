@@ -36,7 +36,7 @@ export class AlertBoard {
     if (!after) return null;
     const fresh = !this.alerts.has(after.id);
     const news = this.put(after);
-    return news && after.status === 'open' && (fresh || change?.change === 'reopened') ? after : null;
+    return news && after.status === 'open' && !after.detected_late && (fresh || change?.change === 'reopened') ? after : null;
   }
 }
 

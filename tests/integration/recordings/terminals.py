@@ -16,6 +16,9 @@ from connectors.jt808 import encoder
 
 SECOND = 1_000_000
 LOCATION, DONE = 0x0200, 0
+OVERSPEED = 1 << 1
+ALARM_EVERY = 30
+"""Of so many positions the second half is over the speed limit."""
 TUNNEL = 5
 """So many positions are made in the tunnel."""
 PATIENCE_S = 20.0
@@ -31,6 +34,8 @@ class Terminal:
     pause_s: float
     port: int
     made: int = 0
+    packets: list[bytes] = field(default_factory=list)
+    """All it made, as they go out."""
     waiting: dict[int, bytes] = field(default_factory=dict)
     """Packets without an answer, by serial number, oldest first."""
     answered: set[int] = field(default_factory=set)
@@ -78,8 +83,10 @@ class Terminal:
         serial, self.made = self.made, self.made + 1
         ts = int(time.time()) * SECOND
         place = {"lat": 35.5 + serial * 1e-5, "lon": 112.85}
-        packet = encoder.location(self.phone, serial, version="2013", ts=ts, speed=8.0, **place)
+        alarm = OVERSPEED if serial % ALARM_EVERY >= ALARM_EVERY // 2 else 0
+        packet = encoder.location(self.phone, serial, version="2013", ts=ts, speed=8.0, alarm=alarm, **place)
         self.waiting[serial] = packet
+        self.packets.append(packet)
         return packet
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:

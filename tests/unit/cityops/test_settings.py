@@ -57,7 +57,7 @@ def addresses(connectors: dict[str, dict[str, Any]]) -> set[str]:
     found = set()
     for table in connectors.values():
         named = [table.get("listen", ""), *table.get("connect", []), *(str(v) for n, v in table.items() if "url" in n)]
-        found |= {n.removeprefix("http://").partition("/")[0].rpartition(":")[0] for n in named if n}
+        found |= {n.rpartition("//")[2].partition("/")[0].rpartition(":")[0] for n in named if n}
     return found
 
 

@@ -343,3 +343,15 @@ def compare(row: dict[str, Any], message: dict[str, Any]) -> int:
     for wanted, shown in pairs:
         assert wanted == shown, (row["hex"], wanted, shown)
     return len(pairs)
+
+
+@given(tag=st.sampled_from([5, 6, 15, 16, 17, 18]), raw=st.binary(max_size=60), odd=st.booleans())
+def test_arrays_of_equal_numbers_read_as_their_elements_do(tag: int, raw: bytes, odd: bool) -> None:
+    size = {5: 4, 6: 4, 15: 1, 16: 2, 17: 1, 18: 2}[tag]
+    elements = [bytes((tag,)) + raw[at : at + size] for at in range(0, len(raw) - size + 1, size)]
+    elements += [b"\x00"] if odd else []
+    whole = axdr.data(axdr.Cursor(bytes((1, len(elements))) + b"".join(elements)))
+    assert whole == [axdr.data(axdr.Cursor(element)) for element in elements]
+    if elements:
+        with pytest.raises(Reject):
+            axdr.data(axdr.Cursor(bytes((1, len(elements))) + b"".join(elements)[:-1]))

@@ -272,3 +272,13 @@ def test_times() -> None:
 def test_wrong_settings_stop_the_start(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(Fatal, match=said):
         session(**wrong)
+
+
+@given(st.binary(max_size=300))
+def test_annex_a_is_what_the_standard_computes_byte_by_byte(segment: bytes) -> None:
+    register = 0xFFFF
+    for byte in segment:
+        register = (register >> 8) ^ byte
+        for _ in range(8):
+            register = (register >> 1) ^ 0xA001 if register & 1 else register >> 1
+    assert annex_a(segment) == register

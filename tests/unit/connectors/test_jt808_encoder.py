@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors._api import Peer, bcd, load
+from connectors._api.layouts import Codec, Layout, Many, Number, Stretch
 from connectors.jt808 import encoder, location, messages
-from connectors.jt808.fields import Codec, Layout, Many, Number, Stretch
 from connectors.jt808.framing import Framing
 from schemas.kinds.transport import BusPosition
 

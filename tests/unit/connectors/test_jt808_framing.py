@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors._api import Peer, Reject, describe, load
+from connectors._api.flagged import check_byte, frame
 from connectors._api.golden import cases, packet
 from connectors.jt808 import encoder
-from connectors.jt808.framing import STRETCH_MAX, Framing, check_byte, frame
-from connectors.jt808.header import build, parse
+from connectors.jt808.framing import Framing
+from connectors.jt808.header import PACKET_MAX, build, parse
 
 JT808 = load("jt808")
 SETTINGS = JT808.manifest.resolve({}, "test")
@@ -75,7 +76,7 @@ def test_an_endless_stretch_is_rejected_once_and_never_grows() -> None:
     (reject,) = found
     assert isinstance(reject, Reject)
     assert reject.reason == "too_large"
-    assert len(reject.raw) == STRETCH_MAX + 1
+    assert len(reject.raw) == 2 * (PACKET_MAX + 1) + 1
     heartbeat = build(0x0002, bytes.fromhex("013912345678"), 1, b"")
     assert framing.feed(frame(heartbeat)) == [heartbeat]
 

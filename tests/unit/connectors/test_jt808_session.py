@@ -8,7 +8,7 @@ import pytest
 
 from connectors._api import Peer, load
 from connectors._api.coordinates import wgs84_to_gcj02
-from connectors.jt808 import encoder, messages, subpackages
+from connectors.jt808 import encoder, messages, subpackages, terminals
 from connectors.jt808.framing import Framing
 from connectors.jt808.header import build
 from schemas.errors import Fatal
@@ -174,3 +174,10 @@ def test_the_readme_names_every_setting_as_declared() -> None:
     for name, setting in JT808.manifest.settings.items():
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
         assert all(part in row for part in (setting.type, setting.unit, setting.zh, setting.en))
+
+
+def test_connections_of_an_instance_share_what_its_settings_say_of_terminals() -> None:
+    one, other = (JT808.manifest.resolve({"plates": {"14050000001": plate}}, "test") for plate in ("晋E00001", "晋E00002"))
+    shared, again, apart = terminals.rules(one), terminals.rules(one), terminals.rules(other)
+    assert again is shared
+    assert [r.terminal("14050000001").plate for r in (shared, apart)] == ["晋E00001", "晋E00002"]

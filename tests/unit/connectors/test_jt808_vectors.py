@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from connectors._api import Peer, Received, Reject, describe, load
+from connectors._api.flagged import frame
 from connectors.jt808 import encoder, header, messages
-from connectors.jt808.framing import Framing, frame
+from connectors.jt808.framing import Framing
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "vectors"
 SOURCES = ("gojt808", "xtream", "yezhihao")

@@ -126,7 +126,7 @@ def test_a_flag_may_be_shared_and_an_unescaped_7d_is_taken_where_the_check_byte_
     packets = [b"\x01\x7d\x09", b"\x7e\x7d\x01"]
     wire = b"".join(map(frame, packets))
     sloppy = b"\x7e" + packets[0] + bytes((check_byte(packets[0]),)) + b"\x7e"
-    framing = Flagged(lambda packet: None, 100)
+    framing = Flagged(lambda packet: None, 1, 100)
     assert framing.feed(wire.replace(b"\x7e\x7e", b"\x7e")) == packets
     assert framing.feed(sloppy) == packets[:1]
     (reject,) = framing.feed(sloppy.replace(b"\x09", b"\x08"))
@@ -140,3 +140,12 @@ def test_the_check_byte_is_the_xor_of_all_bytes(raw: bytes) -> None:
     for byte in raw:
         plain ^= byte
     assert check_byte(raw) == plain
+
+
+def test_a_line_holds_only_in_its_editions() -> None:
+    lines = ["old:u8@2011,2013", "day:date", "new:u16@2019"]
+    for edition, shown in (("2013", {"old": 1, "day": "2024-10-29"}), ("2019", {"day": "2024-10-29", "new": 2})):
+        form = layouts.layout(lines, {}, edition)
+        body = form.write(shown)
+        assert form.read(body, 0) == (shown, len(body))
+    assert [f.name for f in layouts.layout(lines, {}).fields] == ["day"]

@@ -175,7 +175,7 @@ def test_onenets_signature_is_that_of_its_rule() -> None:
 
 
 def test_onenet_asks_and_is_answered() -> None:
-    with_token = session("http_json", onenet_token="secret")
+    with_token = session("http_json", profile="onenet", kind="gas_node", onenet_token="secret")
     received = with_token.receive(b"", NOW, http.question("a+b c中", "secret"))
     assert [(r.data, r.when) for r in received.replies] == [("a+b c中".encode(), "now")]
     with pytest.raises(Reject, match="unauthenticated"):

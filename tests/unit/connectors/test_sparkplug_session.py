@@ -193,15 +193,17 @@ def test_births_without_their_numbers_are_told_or_refused() -> None:
 @covers("message-flow-hid-sparkplug-state-message-delivered", "operational-behavior-host-application-connect-birth-topic")
 @covers("operational-behavior-host-application-connect-birth-payload", "payloads-state-birth-payload")
 def test_the_host_says_that_it_is_online() -> None:
-    host = session(host_id="cityops", state_timestamp_ms=7, state_interval_s=30.0)
-    online = [Reply(b'{"online":true,"timestamp":7}', to="spBv1.0/STATE/cityops")]
-    assert host.start(NOW).replies == online
-    assert not host.tick(NOW + 29 * SECOND).replies
-    assert host.tick(NOW + 30 * SECOND).replies == online
-    offline = encoder.state(online=False, timestamp_ms=7)
-    assert host.receive(offline, NOW, "spBv1.0/STATE/cityops").replies == online
-    assert not host.receive(offline, NOW, "spBv1.0/STATE/other").replies
-    assert not session().start(NOW).replies
+    host: Any = session(host_id="cityops")
+    for ms in (MS, MS + 60_000):
+        offline = Reply(b'{"online":false,"timestamp":%d}' % ms, to="spBv1.0/STATE/cityops", retain=True, qos=1)
+        online = [Reply(b'{"online":true,"timestamp":%d}' % ms, to="spBv1.0/STATE/cityops", retain=True, qos=1)]
+        assert host.will(ms * 1000) == offline
+        assert host.start(ms * 1000).replies == online
+        assert not host.tick((ms + 50_000) * 1000).replies
+        assert host.receive(offline.data, (ms + 50_000) * 1000, "spBv1.0/STATE/cityops").replies == online
+        assert not host.receive(offline.data, (ms + 50_000) * 1000, "spBv1.0/STATE/other").replies
+    unnamed: Any = session()
+    assert (unnamed.will(NOW), unnamed.start(NOW).replies) == (None, [])
 
 
 def test_after_a_lost_connection_all_is_stale_until_born_again(host: Session, node: EdgeNode) -> None:
@@ -209,6 +211,7 @@ def test_after_a_lost_connection_all_is_stale_until_born_again(host: Session, no
     assert [(r.source, r.flag) for r in again.readings] == [("City/C12/L7", "stale")]  # type: ignore[attr-defined]
     state, *others = again.replies
     assert (state.to, rebirths(others)) == ("spBv1.0/STATE/cityops", ["spBv1.0/City/NCMD/C12"])
+    assert [(r.qos, r.retain) for r in others] == [(0, False)]
     assert not hear(host, node.report(MS, {"Lamp/Power": 1.0}, "L7")).readings
     hear(host, node.birth(MS))
     assert hear(host, node.device_birth("L7", MS, LAMP)).readings

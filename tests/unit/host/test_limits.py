@@ -88,3 +88,13 @@ def test_dialling_without_usable_files_names_them() -> None:
     with pytest.raises(Fatal, match="tls_ca '/no/ca'"):
         _ = Tls(TcpOptions(tls_ca="/no/ca")).dialling
     assert Tls(TcpOptions(tls_cert="/no/cert")).dialling is None
+
+
+def test_allowance_lets_a_second_through_at_once_and_then_slows() -> None:
+    allowance = Allowance(TcpOptions(bytes_per_s=1000, packets_per_s=10), 0.0)
+    assert allowance.spend(1000, 1, 0.0) == 0.0
+    assert allowance.spend(500, 1, 0.0) == 0.5
+    assert allowance.spend(0, 0, 0.5) == 0.0
+    assert allowance.spend(0, 15, 100.0) == 0.5
+    unlimited = Allowance(TcpOptions(bytes_per_s=0, packets_per_s=0), 0.0)
+    assert unlimited.spend(10**9, 10**9, 0.0) == 0.0

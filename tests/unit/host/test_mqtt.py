@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from connectors._api.session import Received, Reply
 from connectors._host.intake import guarded
 from connectors._host.mqtt import Client, MqttSubscriber, Waiting
-from connectors._host.mqtt_listener import MqttListener, MqttSession
+from connectors._host.mqtt_listener import RETAINED_LIMIT, MqttListener, MqttSession
 from connectors._host.mqtt_packets import MqttFraming, packet
 from connectors._host.options import MqttOptions
 from connectors._template import encoder
@@ -45,6 +45,9 @@ class Vendor:
         if payload == b"bad":
             raise Reject("bad_field", "no bus")
         replies = [Reply(b"done", to="cmd/1")] if payload == b"ask" else []
+        if payload.startswith(b"keep "):
+            topic, _, content = payload[5:].partition(b" ")
+            replies = [Reply(content, to=topic.decode(), retain=True)]
         return Received(message={"name": "bus"}, readings=[bus(payload.decode())], replies=replies)
 
 
@@ -59,13 +62,16 @@ def publish(topic: str, payload: bytes, number: int | None = 1) -> bytes:
     return packet(3, body, 2 if number else 0)
 
 
-def session(clients: dict[str, MqttSession] | None = None, **options: Any) -> MqttSession:
+def session(
+    clients: dict[str, MqttSession] | None = None, retained: dict[str, bytes] | None = None, **options: Any
+) -> MqttSession:
     inner = Vendor({}, None)
 
     def decode(payload: bytes, now: int, topic: str) -> Received:
         return guarded("vendor", partial(inner.receive, payload, now, topic), payload)
 
-    return MqttSession(inner, decode, MqttOptions(**options), {} if clients is None else clients, "vendor")
+    known, kept = {} if clients is None else clients, {} if retained is None else retained
+    return MqttSession(inner, decode, MqttOptions(**options), known, kept, "vendor")
 
 
 def fed(s: MqttSession, *packets: bytes, now: int = START) -> list[Received]:
@@ -176,6 +182,41 @@ def test_replies_on_topics_reach_a_client_that_subscribed() -> None:
     assert len(silent.replies) == 1
 
 
+def subscribe(*filters: str) -> bytes:
+    return packet(8, b"\0\3" + b"".join(len(f).to_bytes(2, "big") + f.encode() + b"\1" for f in filters), 2)
+
+
+def test_retained_replies_are_kept_for_those_who_subscribe_later() -> None:
+    kept: dict[str, bytes] = {}
+    first, later = session(retained=kept), session(retained=kept)
+    _, suback, told, *_ = fed(
+        first,
+        HELLO,
+        subscribe("state/1"),
+        publish("a", b"keep state/1 old"),
+        publish("a", b"keep state/1 on"),
+        publish("a", b"keep state/2 on"),
+        publish("a", b"keep other on"),
+    )
+    assert len(suback.replies) == 1
+    assert told.replies[1].data == publish("state/1", b"old", None), "to a subscription that stands it has no RETAIN flag"
+    for _ in range(2):  # a filter that is there already brings them again (3.8.4)
+        (granted,) = fed(later, *([] if later._client_id else [HELLO]), subscribe("state/+", "state/#"))[-1:]
+        assert [r.data.hex() for r in granted.replies] == [
+            "900400030000",
+            *(packet(3, f"\0\7state/{n}on".encode(), 1).hex() for n in (1, 2)),
+        ]
+    fed(first, publish("a", b"keep state/1 "))
+    assert [r.data for r in fed(later, subscribe("state/1"))[0].replies] == [packet(9, b"\0\3\0")]
+
+
+def test_topics_that_are_retained_are_bounded() -> None:
+    kept: dict[str, bytes] = {}
+    fed(session(retained=kept), HELLO, *(publish("a", b"keep t/%d x" % n) for n in range(RETAINED_LIMIT + 5)))
+    assert len(kept) == RETAINED_LIMIT
+    assert ("t/4" in kept, "t/5" in kept) == (False, True)
+
+
 def test_client_that_is_silent_or_comes_anew_is_closed_and_its_will_is_taken_in() -> None:
     clients: dict[str, MqttSession] = {}
     old, new = session(clients), session(clients)
@@ -249,7 +290,7 @@ class Broker:
     def acknowledge(self, message: aiomqtt.Message) -> None:
         self.done.append(message.mid)
 
-    async def publish(self, topic: str, payload: bytes, qos: int) -> None:
+    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         self.done.append((topic, payload, qos))
 
 

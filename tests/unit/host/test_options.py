@@ -10,7 +10,7 @@ import pytest
 
 from connectors._api.registry import Connector
 from connectors._host.doors import KINDS
-from connectors._host.options import BY_TRANSPORT, HttpPushOptions, MqttOptions, TcpOptions, split
+from connectors._host.options import BY_TRANSPORT, HttpPushOptions, MqttOptions, TcpOptions, address, split
 from schemas.config import Secret
 from schemas.errors import Fatal
 from tests.contract.test_connectors import TEMPLATE
@@ -82,3 +82,17 @@ def test_setting_that_hides_a_key_of_the_transport_is_named() -> None:
     )
     with pytest.raises(Fatal, match="'topics' is a setting of"):
         split(dataclasses.replace(TEMPLATE, manifest=manifest), {"transport": "mqtt"}, "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", ("127.0.0.1", 7000)), (":81", ("127.0.0.1", 81)), ("0.0.0.0:82", ("0.0.0.0", 82)), ("[::1]:83", ("::1", 83))],
+)
+def test_address(text: str, expected: tuple[str, int]) -> None:
+    assert address(text, 7000) == expected
+
+
+@pytest.mark.parametrize("text", ["localhost", "a:b", "a:70000", "a:"])
+def test_address_that_is_none_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(Fatal, match="host:port"):
+        address(text, 7000)

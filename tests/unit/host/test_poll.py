@@ -18,6 +18,7 @@ from connectors._host.builder import Frame, FrameBuilder
 from connectors._host.intake import Intake
 from connectors._host.options import HttpPollOptions
 from connectors._host.poll import SECOND, Fetched, Fetcher, Poller, PublicResolver, hosts_in
+from schemas.config import Secret
 from schemas.errors import Reject
 from tests.contract.test_connectors import with_session
 from tests.unit.host.fakes import FakeTime, bus, turn
@@ -168,7 +169,7 @@ async def test_fetch_gives_body_and_validators_and_sends_them_back() -> None:
             return web.Response(status=304)
         return web.Response(body=b"hello", headers={"ETag": '"v1"', "Last-Modified": "Sun, 01 Nov 2026 00:00:00 GMT"})
 
-    async with website(handler) as base, fetcher(headers={"X-Key": "secret"}) as f:
+    async with website(handler) as base, fetcher(headers={"X-Key": Secret("secret")}) as f:
         first = await f.fetch(f"{base}/a", {})
         assert (first.status, first.body, first.validators["If-None-Match"]) == (200, b"hello", '"v1"')
         assert (await f.fetch(f"{base}/a", first.validators)).body is None

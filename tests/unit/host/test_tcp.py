@@ -15,11 +15,11 @@ import pytest
 
 from connectors._api.manifest import Settings
 from connectors._api.session import Peer, Received, Reply
+from connectors._host import tcp
 from connectors._host.builder import Frame, FrameBuilder
 from connectors._host.intake import Intake
-from connectors._host.limits import Allowance
 from connectors._host.options import TcpOptions
-from connectors._host.tcp import TcpServer, address
+from connectors._host.tcp import TcpServer
 from connectors._template import encoder
 from schemas.errors import Fatal, Reject
 from tests.contract.test_connectors import TEMPLATE, with_session
@@ -256,6 +256,66 @@ async def test_silent_connection_and_one_that_sends_only_rubbish_are_closed() ->
         await s.until(lambda: not s.server.connections)
 
 
+async def test_silent_connection_is_closed_only_when_its_owed_reply_is_out() -> None:
+    async with site(idle_timeout_s=0.1) as s:
+        station = await s.station()
+        station.report(1)
+        await s.until(lambda: s.server.intake.packets == 1)
+        (connection,) = s.server.connections
+        await s.until(lambda: connection._closing)
+        assert not connection.idle
+        s.confirm()
+        assert await asyncio.wait_for(station.reader.read(), 10) == encoder.acknowledgement(1)
+
+
+async def test_silent_connection_that_is_halted_at_that_moment_still_gets_its_owed_reply() -> None:
+    async with site() as s:
+        station = await s.station()
+        station.report(1)
+        await s.until(lambda: s.server.intake.packets == 1)
+        (connection,) = s.server.connections
+        await s.until(lambda: connection._listening)
+        connection._deadline = 0.0
+        connection.tick(START)
+        s.server.halt()
+        connection.finish()
+        s.confirm()
+        assert await asyncio.wait_for(station.reader.read(), 10) == encoder.acknowledgement(1)
+
+
+async def test_connection_that_is_not_read_for_want_of_room_is_not_silent() -> None:
+    async with site(idle_timeout_s=0.1, max_unconfirmed=1) as s:
+        station = await s.station()
+        station.report(1)
+        await s.until(lambda: s.server.intake.packets == 1)
+        (connection,) = s.server.connections
+        connection._deadline = 0.0
+        connection.tick(START)
+        assert not connection._closing
+        s.confirm()
+        assert await asyncio.wait_for(station.reader.read(), 10) == encoder.acknowledgement(1)
+
+
+async def test_time_passes_for_every_session_when_they_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticked: list[str] = []
+
+    class Ticking(TEMPLATE.make_session):  # type: ignore[misc,name-defined]
+        def __init__(self, settings: Settings, peer: Peer) -> None:
+            super().__init__(settings, peer)
+            self.address = peer.address
+
+        def tick(self, now: int) -> Received:
+            ticked.append(self.address)
+            return Received()
+
+    monkeypatch.setattr(tcp, "TICKED_TOGETHER", 2)
+    async with site(with_session(Ticking)) as s:
+        for _ in range(5):
+            await s.station()
+        await s.until(lambda: len(set(ticked)) == 5)
+        assert len(ticked) <= 2 * 5
+
+
 async def test_peer_that_does_not_read_its_replies_is_cut_off() -> None:
     class Talkative(TEMPLATE.make_session):  # type: ignore[misc,name-defined]
         def receive(self, packet: bytes, seen_at: int, origin: str = "") -> Received:
@@ -266,30 +326,6 @@ async def test_peer_that_does_not_read_its_replies_is_cut_off() -> None:
         for serial in range(100):
             station.report(serial)
         await s.until(lambda: s.server.intake.packets > 0 and not s.server.connections)
-
-
-def test_allowance_lets_a_second_through_at_once_and_then_slows() -> None:
-    allowance = Allowance(TcpOptions(bytes_per_s=1000, packets_per_s=10), 0.0)
-    assert allowance.spend(1000, 1, 0.0) == 0.0
-    assert allowance.spend(500, 1, 0.0) == 0.5
-    assert allowance.spend(0, 0, 0.5) == 0.0
-    assert allowance.spend(0, 15, 100.0) == 0.5
-    unlimited = Allowance(TcpOptions(bytes_per_s=0, packets_per_s=0), 0.0)
-    assert unlimited.spend(10**9, 10**9, 0.0) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("", ("127.0.0.1", 7000)), (":81", ("127.0.0.1", 81)), ("0.0.0.0:82", ("0.0.0.0", 82)), ("[::1]:83", ("::1", 83))],
-)
-def test_address(text: str, expected: tuple[str, int]) -> None:
-    assert address(text, 7000) == expected
-
-
-@pytest.mark.parametrize("text", ["localhost", "a:b", "a:70000", "a:"])
-def test_address_that_is_none_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(Fatal, match="host:port"):
-        address(text, 7000)
 
 
 async def test_tls(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_stops_and_notices_are_published_for_passengers() -> None:
 
 
 def test_departments_without_a_connector_are_left_out(tmp_path: object) -> None:
-    made = departments.Departments(make_world(), {}, None, password="", report_s=10.0, clock=lambda: NOON)
+    made = departments.Departments(make_world(), {}, {}, database="", password="", report_s=10.0, clock=lambda: NOON)
     assert made.running == {}
     assert made.totals() == {}
     assert made.waiting() == 0
