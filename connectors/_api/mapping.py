@@ -47,6 +47,10 @@ class Mapping:
         """The kinds this mapping can fill."""
         return tuple(self._rules)
 
+    def plain(self, kind: str) -> dict[str, str]:
+        """Give the field that a message key fills as it is, by key; keys whose value is changed on the way are left out."""
+        return {key: field for field, key, step in self._rules[kind][1] if step is None}
+
     def reading(self, kind: str, message: dict[str, Any], **base: Any) -> Reading:
         """Give a reading of that kind from a message; ``base`` fills source, ts, seen_at and the like."""
         if kind not in self._rules:

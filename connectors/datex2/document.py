@@ -34,7 +34,7 @@ class Reader:
 
     def __init__(self, record: Callable[[str, Shown], None]) -> None:
         self._record = record
-        self._stack: list[tuple[str, dict[str, Any], list[str]]] = []
+        self._stack: list[tuple[str, str, dict[str, Any], list[str]]] = []
         self._depth_of_record = 0
         self._elements = self._around = 0
         self.head: Shown = {}
@@ -59,7 +59,7 @@ class Reader:
         raise Reject("bad_frame", "a DTD or entities are not read: send the document without them")
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        name = tag.rpartition(":")[2]
+        name, key = _names(tag)
         if len(self._stack) >= DEEPEST:
             raise Reject("bad_frame", f"more than {DEEPEST} levels of elements")
         if not self._depth_of_record and name in RECORDS:
@@ -68,23 +68,22 @@ class Reader:
             self._elements += 1
         else:
             self._around += 1
-        if max(self._elements, self._around) > LARGEST:
+        if self._elements > LARGEST or self._around > LARGEST:
             raise Reject("too_large", f"more than {LARGEST} elements in one record, or outside of records")
-        self._stack.append((name, _attributes(attributes) if attributes else {}, []))
+        self._stack.append((name, key, _attributes(attributes) if attributes else {}, []))
 
     def _text(self, text: str) -> None:
         if self._stack:
-            self._stack[-1][2].append(text)
+            self._stack[-1][3].append(text)
 
     def _end(self, _: str) -> None:
-        name, fields, texts = self._stack.pop()
-        key = snake(name)
+        name, key, fields, texts = self._stack.pop()
         shown = _shown(key, fields, "".join(texts).strip())
         if self._depth_of_record == len(self._stack) + 1:
             self._depth_of_record = self._elements = 0
             self._record(name, shown)
         elif self._stack:
-            _put(self._stack[-1][1], key, shown)
+            _put(self._stack[-1][2], key, shown)
         else:
             self.head = shown
 
@@ -114,7 +113,7 @@ def _attributes(attributes: dict[str, str]) -> dict[str, Any]:
     """Give the attributes by plain names, ``type`` without its prefix; namespaces are left out."""
     found = {}
     for tag, value in attributes.items():
-        name = snake(tag.rpartition(":")[2])
+        name = _names(tag)[1]
         if tag == "xmlns" or tag.startswith("xmlns:") or name == "schema_location":
             continue
         found[name] = value.rpartition(":")[2] if tag.endswith(":type") else plain(name, value)
@@ -136,6 +135,13 @@ def _put(fields: dict[str, Any], name: str, shown: Shown) -> None:
         fields[name].append(shown)
     else:
         fields[name] = [fields[name], shown]
+
+
+@lru_cache(4096)
+def _names(tag: str) -> tuple[str, str]:
+    """Give a tag without its prefix, and the same as the name of a field."""
+    name = tag.rpartition(":")[2]
+    return name, snake(name)
 
 
 @lru_cache(4096)

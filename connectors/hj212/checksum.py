@@ -23,6 +23,8 @@ HIGH: Final = bytes(row >> 8 for row in TABLE)
 """Its high half."""
 EIGHT: Final = (1 << 64) - 1
 """Mask of eight bytes."""
+FOLDS: Final = tuple(64 << n for n in reversed(range(32)))
+"""Bits that a long number is folded to, one after the other."""
 
 
 def annex_a(segment: bytes) -> int:
@@ -35,15 +37,10 @@ def annex_a(segment: bytes) -> int:
         return 0xFFFF
     last = len(segment) - 1
     value = int.from_bytes(segment)
-    width = 64 << (last >> 3).bit_length()
-    while width > 64:
-        width >>= 1
+    for width in FOLDS[-(last >> 3).bit_length() or len(FOLDS) :]:
         value ^= value >> width
-    *others, byte = ((value & EIGHT) ^ 0xFF << 8 * (last & 7)).to_bytes(8)
-    high = 0
-    for other in others:
-        high = HIGH[high ^ other]
-    return TABLE[high ^ byte]
+    a, b, c, d, e, f, g, h = (value & EIGHT ^ 0xFF << 8 * (last & 7)).to_bytes(8)
+    return TABLE[HIGH[HIGH[HIGH[HIGH[HIGH[HIGH[HIGH[a] ^ b] ^ c] ^ d] ^ e] ^ f] ^ g] ^ h]
 
 
 def modbus(segment: bytes) -> int:

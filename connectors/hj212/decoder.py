@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from hmac import compare_digest
 from typing import Any, Final
 
@@ -78,19 +79,18 @@ class Session:
         found = shapes.cut(frame)
         if found is None:
             return None
-        qn, rest, items = found
+        qn, rest, joints, words = found
         sent_at = segment.time_of(qn)
         known = self._heads.get((rest, crc)) or self._know(rest, crc)
-        plan = shapes.plan(known.system, known.units, tuple(map(tuple, items))) if known else None
+        plan = shapes.plan(known.system, known.units, joints, tuple(words[::2])) if known else None
         if known is None or plan is None or sent_at is None:
             return None
-        rows = plan.readings(items, {**known.base, "sent_at": sent_at, "seen_at": seen_at}, known.place, known.serial(sent_at))
+        base = {**known.base, "sent_at": sent_at, "seen_at": seen_at}
+        rows = plan.readings(words, base, known.place, segment.serial_at(sent_at // 1000, known.first))
         if rows is None:
             return None
-        code = frame[-4:].decode()
-        message = {**known.fields, "QN": qn, "CP": items, "len": len(frame) - FRAME_ENDS, "crc": code, "crc_variant": crc}
         replies = [Reply(encoder.frame(f"QN={qn};{known.answer}", crc))] if known.answer else []
-        return Received(message=message, readings=rows, replies=replies)
+        return Received(message=_Told(frame, crc), readings=rows, replies=replies)
 
     def _know(self, rest: str, crc: str) -> _Known | None:
         """Remember what the header behind QN says; ``None`` if it is not that of a device's values, or is refused."""
@@ -106,27 +106,20 @@ class Session:
             self._heads.clear()
         device = self._devices.get(sender.mn, Device())
         known = self._heads[rest, crc] = _Known(
-            fields={"name": segment.NAMES[sender.cn], "QN": "", **message},
             system=sender.st,
             units=tuple({**self._units, **device.units}.items()),
             base={"source": sender.mn, "period": self._period(sender)},
             place=_place(device),
-            first=segment.serial_at(0, sender.cn, sender.part),
+            first=segment.serial_of("", sender.cn, sender.part),
             answer=encoder.answer(mn=sender.mn, pw=sender.pw, flag=sender.flag & 0xFC) if sender.flag & 1 else "",
         )
         return known
 
     def _any(self, frame: bytes, crc: str, seen_at: int) -> Received:
-        body, code = frame[6:-4], frame[-4:]
-        text = segment.text_of(body)
-        count = _int(frame[2:6].decode("ascii", "replace"))
-        if count not in (len(body), len(text)):
-            raise Reject("bad_length", f"declares {count} characters but has {len(text)}")
-        message = segment.parse(text)
+        message = _read(frame, crc)
         sender = _Head(message)
         self._admit(sender, crc)
-        ends = {"len": count, "crc": code.decode(), "crc_variant": crc}
-        return self._answer({"name": segment.NAMES.get(sender.cn, "other"), **message, **ends}, sender, crc, seen_at)
+        return self._answer(message, sender, crc, seen_at)
 
     def _admit(self, sender: _Head, crc: str) -> None:
         """Refuse a device that is not registered, has another password or another check code than configured."""
@@ -205,18 +198,53 @@ class _Head:
 class _Known(msgspec.Struct, frozen=True):
     """What follows from a header without its QN, under one session's settings."""
 
-    fields: dict[str, Any]
     system: str
     units: tuple[tuple[str, str], ...]
     base: dict[str, Any]
     place: dict[str, float]
     first: int
+    """What QN adds to for the number of the first reading."""
     answer: str
     """What stands behind QN in the reply; empty where none is owed."""
 
-    def serial(self, sent_at: int) -> int:
-        """Give the number of a packet's first reading."""
-        return max(sent_at // 1000, 0) % segment.LATEST * 1_000_000 + self.first
+
+class _Told(Mapping[str, Any]):
+    """The message of a frame that was decoded already, read when it is asked for: the host only wants the readings."""
+
+    def __init__(self, frame: bytes, crc: str) -> None:
+        self._frame, self._crc = frame, crc
+
+    @cached_property
+    def _fields(self) -> dict[str, Any]:
+        return _read(self._frame, self._crc)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._fields[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __bool__(self) -> bool:
+        """Tell that it holds a name, as every message does."""
+        return True
+
+    def __repr__(self) -> str:
+        return repr(self._fields)
+
+
+def _read(frame: bytes, crc: str) -> dict[str, Any]:
+    """Give the message of a frame whose check code is right."""
+    body, code = frame[6:-4], frame[-4:]
+    text = segment.text_of(body)
+    count = _int(frame[2:6].decode("ascii", "replace"))
+    if count not in (len(body), len(text)):
+        raise Reject("bad_length", f"declares {count} characters but has {len(text)}")
+    message = segment.parse(text)
+    name = segment.NAMES.get(_Head(message).cn, "other")
+    return {"name": name, **message, "len": count, "crc": code.decode(), "crc_variant": crc}
 
 
 def _place(device: Device) -> dict[str, float]:

@@ -113,16 +113,17 @@ def time_of(text: str) -> int | None:
     """Give yyyyMMddHHmmss, or the same with milliseconds, of Beijing as microseconds UTC; ``None`` if it is no time."""
     if len(text) not in (14, 17) or not (text.isascii() and text.isdigit()):
         return None
-    minute, millis = _minute(text[:12]), int(text[12:].ljust(5, "0"))
-    return None if minute is None or millis > 59_999 else minute + millis * 1000
+    second = _second(text[:14])
+    return second if second is None or len(text) == 14 else second + int(text[14:]) * 1000
 
 
 @lru_cache(maxsize=4096)
-def _minute(text: str) -> int | None:
-    """Give where a minute begins: the times of all devices fall into few of them."""
+def _second(text: str) -> int | None:
+    """Give where a second begins: the times of all devices fall into few of them."""
     try:
-        year, *rest = (int(text[at : at + 2]) for at in (2, 4, 6, 8, 10))
-        return round(datetime(int(text[:2]) * 100 + year, *rest, tzinfo=BEIJING).timestamp()) * 1_000_000
+        month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(4, 14, 2))
+        local = datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=BEIJING)
+        return round(local.timestamp()) * 1_000_000
     except (ValueError, OverflowError):
         return None
 
@@ -136,10 +137,10 @@ def serial_of(qn: str, cn: str, part: str) -> int:
     at = time_of(qn)
     digits = qn if qn.isascii() and qn.isdigit() and len(qn) < 13 else "0"
     sent = int(digits) if at is None else at // 1000
-    return serial_at(sent, cn, part)
-
-
-def serial_at(sent: int, cn: str, part: str) -> int:
-    """Give the same number from QN in milliseconds."""
     place = int(part) % 100 if part.isascii() and part.isdigit() and len(part) <= 4 else 0
-    return max(sent, 0) % LATEST * 1_000_000 + int(cn[2]) * 100_000 + place * 1000
+    return serial_at(sent, int(cn[2]) * 100_000 + place * 1000)
+
+
+def serial_at(sent: int, within: int) -> int:
+    """Give that number from QN in milliseconds and what tells apart the readings of one QN."""
+    return max(sent, 0) % LATEST * 1_000_000 + within
