@@ -79,11 +79,9 @@ class KindState:
         if not counted.any():
             return
         starts, of = ts[counted] // SOURCE_US, batch.offsets[batch.frame_of[counted]]
-        for number in range(int(starts.min()), int(starts.max()) + 1):
-            here = of[starts == number]
-            if len(here):
-                start, first = number * SOURCE_US, int(here.min())
-                self.first_offset[start] = min(first, self.first_offset.get(start, first))
+        for number in np.unique(starts).tolist():
+            start, first = number * SOURCE_US, int(of[starts == number].min())
+            self.first_offset[start] = min(first, self.first_offset.get(start, first))
         self.seen_at = max(self.seen_at, int(rows.times("seen_at").max()))
 
     def judge(self, batch: Batch, codes: Codes) -> list[Finding]:

@@ -248,15 +248,12 @@ def _by_window(use: Mask, numbers: NDArray[np.int64]) -> Iterator[tuple[int, Row
         numbers = numbers[rows]
     if len(numbers) == 0:
         return
-    first, last = int(numbers.min()), int(numbers.max())
     if not (numbers[1:] >= numbers[:-1]).all():
-        order = in_order(numbers - first)
+        order = in_order(numbers - numbers.min())
         rows, numbers = order if rows is None else rows[order], numbers[order]
-    ends = np.searchsorted(numbers, np.arange(first, last + 2))
-    for number in range(first, last + 1):
-        start, end = ends[number - first : number - first + 2]
-        if end > start:
-            yield number, slice(start, end) if rows is None else rows[start:end]
+    starts = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(numbers)], strict=True):
+        yield int(numbers[start]), slice(start, end) if rows is None else rows[start:end]
 
 
 def joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -134,6 +134,15 @@ def test_a_row_counts_as_long_as_its_window_was_open_when_its_frame_came() -> No
     assert counted.tolist() == [False, False, True]
 
 
+def test_rows_half_a_century_apart_have_a_window_each_and_nothing_between() -> None:
+    minutes, half_s = Minutes(), 1_577_880_000
+    minutes.add([("a", -half_s, 1.0), ("a", 10, 2.0), ("a", -half_s, 3.0)])
+    closed = minutes.close(60)
+    starts = {"source": {-half_s // 60 * 60, 0}, "zone": {-half_s // 10 * 10, 10}, "line": {-half_s // 10 * 10, 10}}
+    for dimension, wanted in starts.items():
+        assert {(w["ts"].timestamp() - T0 / 1e6) for w in closed if w["dimension"] == dimension} == wanted
+
+
 VALUES = st.lists(st.floats(0, 100) | st.floats(0, 1), min_size=1, max_size=200)
 
 
