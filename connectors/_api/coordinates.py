@@ -1,7 +1,8 @@
 """Coordinates to WGS-84: GCJ-02, BD-09 and CGCS2000, as Chinese feeds send them.
 
 CGCS2000 and WGS-84 differ by centimetres and are taken as equal. GCJ-02 has no published inverse;
-the inverse here iterates the known forward offset until it is below 1e-9 degrees.
+the inverse here iterates the known forward offset until it is below 1e-9 degrees. From BD-09 it takes one step,
+as every published conversion does: results are then the same as elsewhere, and within a metre of the iterated ones.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def to_wgs84(lon: float, lat: float, crs: Crs) -> Point:
     if crs == "gcj02":
         return gcj02_to_wgs84(lon, lat)
     if crs == "bd09":
-        return gcj02_to_wgs84(*bd09_to_gcj02(lon, lat))
+        return gcj02_to_wgs84(*bd09_to_gcj02(lon, lat), steps=1)
     return lon, lat
 
 
@@ -36,12 +37,12 @@ def wgs84_to_gcj02(lon: float, lat: float) -> Point:
     return lon + dlon, lat + dlat
 
 
-def gcj02_to_wgs84(lon: float, lat: float) -> Point:
-    """Give a GCJ-02 point in WGS-84."""
+def gcj02_to_wgs84(lon: float, lat: float, steps: int = 10) -> Point:
+    """Give a GCJ-02 point in WGS-84, found in at most so many steps."""
     if not inside_china(lon, lat):
         return lon, lat
     wlon, wlat = lon, lat
-    for _ in range(10):
+    for _ in range(steps):
         glon, glat = wgs84_to_gcj02(wlon, wlat)
         dlon, dlat = glon - lon, glat - lat
         wlon, wlat = wlon - dlon, wlat - dlat
