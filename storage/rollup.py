@@ -11,7 +11,10 @@ from storage.ddl import KEYS
 from storage.tables import WINDOWS, columns, quoted
 
 AT_ONCE = 32
-"""Longer windows added up in one transaction."""
+"""Longer windows looked for at a time."""
+LONGEST_S = 900.0
+"""How long adding up one of them may take: an hour of a million sources needs minutes."""
+SORT_MEMORY = "64MB"
 _SUMS = {
     "sent_at": "NULL",
     "seen_at": "max(seen_at)",
@@ -30,25 +33,27 @@ _SUMS = {
     "quality": "0",
     "zone": "NULL",
 }
+_DONE = "DELETE FROM due_windows WHERE (kind, dimension, size, ts, version) = ($1, $2, $3, $4, $5)"
 
 
 async def refresh(pool: Pool, now: int) -> int:
     """Add up longer windows that are due and over by ``now`` (microseconds UTC); give how many periods were done.
 
-    Windows that change meanwhile become due again. A database that is away raises ``Retry``.
+    Nobody who writes windows waits for it: what changes meanwhile is due still. A database that is away raises ``Retry``.
     """
     with passing_faults():
-        async with pool.acquire() as connection, connection.transaction():
+        async with pool.acquire() as connection:
             due = await connection.fetch(
-                "DELETE FROM due_windows d USING (SELECT kind, dimension, size, ts FROM due_windows"
-                " WHERE ts + size * interval '1 second' <= $1 ORDER BY size, ts LIMIT $2 FOR UPDATE SKIP LOCKED) n"
-                " WHERE (d.kind, d.dimension, d.size, d.ts) = (n.kind, n.dimension, n.size, n.ts)"
-                " RETURNING d.kind, d.dimension, d.size, d.ts",
+                "SELECT kind, dimension, size, ts, version FROM due_windows"
+                " WHERE ts + size * interval '1 second' <= $1 ORDER BY size, ts, kind, dimension LIMIT $2",
                 now,
                 AT_ONCE,
             )
-            for row in sorted(due, key=lambda r: (r["size"], r["ts"], r["kind"], r["dimension"])):
-                await _add_up(connection, row["kind"], row["dimension"], row["size"], row["ts"])
+            for row in due:
+                async with connection.transaction():
+                    await connection.execute(f"SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '{SORT_MEMORY}'")
+                    await _add_up(connection, row["kind"], row["dimension"], row["size"], row["ts"])
+                await connection.execute(_DONE, *row)
     return len(due)
 
 
@@ -92,4 +97,5 @@ async def _add_up_sources(connection: Connection, where: str, size: int, values:
         f" ON CONFLICT ({quoted(key)}) DO UPDATE SET {changes}",
         *values,
         size,
+        timeout=LONGEST_S,
     )

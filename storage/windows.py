@@ -21,8 +21,8 @@ LONGER: dict[str, dict[int, int]] = {"source": {900: 60, 3600: 900}}
 """By dimension, the lengths that are added up, and the length each is added up from; groups as ``GROUP_LONGER``."""
 GROUP_LONGER = {60: 10, 900: 60, 3600: 900}
 KEY = KEYS["window"]
-DUE_AGAIN = " ON CONFLICT (kind, dimension, size, ts) DO UPDATE SET ts = excluded.ts"
-"""Locks a period that is due already until these windows are committed: else it is added up without them, and forgotten."""
+DUE_AGAIN = " ON CONFLICT (kind, dimension, size, ts) DO UPDATE SET version = due_windows.version + 1"
+"""Whoever adds the period up without these windows, which are not committed yet, will find it changed, and due still."""
 Row = dict[str, Any]
 
 

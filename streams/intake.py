@@ -18,6 +18,9 @@ from mode.services import WaitResults
 
 from streams.task import Record
 
+LEAST_WAIT = 0.25
+"""Part of a batch's time that is waited for more records even when its time has passed."""
+
 
 class Untouched(faust.Schema[Any, Any]):
     """Hands on Kafka's message itself, undecoded."""
@@ -73,11 +76,16 @@ def _steps(begun: Any, waits_for: Any) -> Generator[Any, Any, Any]:
     return (yield from begun)
 
 
-async def messages(queue: Any, most: int, within_s: float) -> list[Any]:
-    """Give what comes within that time of the first message, in order, at most so many."""
+async def messages(queue: Any, most: int, begun: float, within_s: float) -> list[Any]:
+    """Give what comes until ``within_s`` after the last batch was ``begun`` (loop time), in order, at most so many.
+
+    Batches are paced, not delayed: one that took its time is followed at once, but for a short wait in which the
+    records of its time can arrive together.
+    """
     found = [await queue.get()]
+    now = asyncio.get_running_loop().time()
     with suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout_at(max(begun + within_s, now + within_s * LEAST_WAIT)):
             while len(found) < most:
                 found.append(await queue.get() if queue.empty() else queue.get_nowait())
     return found

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from streams.steps.text_index import TextIndex
+
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -21,6 +23,7 @@ class SourceTable:
         self._code: dict[str, int] = {}
         self.names: list[str] = []
         self._known: pa.Array = pa.array([], pa.string())
+        self._index = TextIndex()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -28,18 +31,34 @@ class SourceTable:
     @property
     def known(self) -> pa.Array:
         """The texts in order of their numbers."""
-        if len(self._known) != len(self.names):
-            self._known = pa.array(self.names, pa.string())
+        have = len(self._known)
+        if have != len(self.names):
+            self._known = pa.concat_arrays([self._known, pa.array(self.names[have:], pa.string())])
         return self._known
 
     def codes(self, column: pa.Array | pa.ChunkedArray) -> Codes:
         """Give the number of each row's text, numbering those not seen before; an absent text is -1."""
-        found = pc.index_in(column, self.known)
-        if found.null_count > column.null_count:
-            for name in pc.unique(column.filter(found.is_null())).drop_null().to_pylist():
+        texts = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        codes = self._find(texts)
+        new = codes < 0
+        if texts.null_count:
+            new &= texts.is_valid().to_numpy(zero_copy_only=False)
+        if new.any():
+            for name in pc.unique(texts.filter(pa.array(new))).to_pylist():
                 self.code(name)
-            found = pc.index_in(column, self.known)
-        codes: Codes = (found.fill_null(-1) if found.null_count else found).to_numpy().astype(np.int64)
+            codes = self._find(texts)
+        return codes
+
+    def _find(self, texts: pa.Array) -> Codes:
+        """Give the number of each text, -1 for those that have none."""
+        known = self.known
+        if len(known) <= len(texts):
+            found: Codes = pc.index_in(texts, known).fill_null(-1).to_numpy().astype(np.int64)
+            return found
+        self._index.extend(known)
+        codes, doubtful = self._index.find(texts, known)
+        for row in doubtful.tolist():
+            codes[row] = self._code.get(texts[row].as_py(), -1)
         return codes
 
     def code(self, name: str) -> int:

@@ -12,7 +12,7 @@ import pytest
 from schemas.frame import from_readings
 from schemas.kinds.derived import LATE_PART, Window
 from storage import queries, rollup, sketch, windows
-from storage.connect import Pool, create_pool
+from storage.connect import Connection, Pool, create_pool
 from storage.migrate import migrate
 from streams.agents.store import StoreTask
 from tests.scenarios.timeline import City, drive
@@ -84,6 +84,25 @@ async def test_longer_windows_are_added_up_when_they_are_over_and_again_when_cor
         pass
     assert await whole(pool, 900) == [("B", 0, 40, 5.25), ("B", 900, 10, 17.0)]
     assert await whole(pool, 3600) == [("B", 0, 50, 7.6)]
+
+
+async def test_adding_up_keeps_nobody_waiting_and_what_changes_meanwhile_is_due_still(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(pool, window(2, 2.0))
+    add_up = rollup._add_up
+
+    async def slowly(connection: Connection, *period: Any) -> None:
+        await add_up(connection, *period)
+        await asyncio.wait_for(put(pool, window(8, 88.0, source="C")), 2)  # while the sums are not committed
+
+    monkeypatch.setattr(rollup, "_add_up", slowly)
+    assert await rollup.refresh(pool, HOUR + 15 * MINUTE) == 1
+    assert await whole(pool, 900) == [("B", 0, 2, 1.0)]
+    monkeypatch.undo()
+    assert await rollup.refresh(pool, HOUR + 15 * MINUTE) == 1
+    assert await whole(pool, 900) == [("B", 0, 2, 1.0), ("C", 0, 8, 11.0)]
+    assert await rollup.refresh(pool, HOUR + 15 * MINUTE) == 0
 
 
 async def test_groups_are_added_up_over_partitions_with_their_distribution(pool: Pool) -> None:
