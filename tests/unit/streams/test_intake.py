@@ -1,0 +1,49 @@
+"""Records come to an agent in batches that are paced by the last one's beginning."""
+
+from __future__ import annotations
+
+import asyncio
+
+from streams.intake import messages
+
+
+def filled(*numbers: int) -> asyncio.Queue[int]:
+    queue: asyncio.Queue[int] = asyncio.Queue()
+    for number in numbers:
+        queue.put_nowait(number)
+    return queue
+
+
+async def test_a_batch_holds_what_comes_until_its_time_is_over() -> None:
+    queue, loop = filled(1, 2), asyncio.get_running_loop()
+    loop.call_later(0.02, queue.put_nowait, 3)
+    assert await messages(queue, 100, loop.time(), 1.0) == [1, 2, 3]
+
+
+async def test_after_a_long_batch_what_is_there_is_taken_almost_at_once() -> None:
+    queue, loop = filled(1, 2), asyncio.get_running_loop()
+    later = loop.call_later(5.0, queue.put_nowait, 3)
+    assert await messages(queue, 100, loop.time() - 60, 1.0) == [1, 2]
+    later.cancel()
+
+
+async def test_a_batch_has_at_most_so_many_and_the_rest_stays() -> None:
+    queue = filled(*range(5))
+    assert await messages(queue, 3, 0.0, 60.0) == [0, 1, 2]
+    assert await messages(queue, 2, 0.0, 60.0) == [3, 4]
+    assert queue.empty()
+
+
+async def test_nothing_is_lost_when_the_time_is_over_while_waiting() -> None:
+    queue, found = filled(0), list[int]()
+    producer = asyncio.ensure_future(_produce(queue, 300))
+    while len(found) < 301:
+        found += await messages(queue, 7, 0.0, 0.001)
+    await producer
+    assert found == [0, *range(300)]
+
+
+async def _produce(queue: asyncio.Queue[int], number: int) -> None:
+    for n in range(number):
+        queue.put_nowait(n)
+        await asyncio.sleep(0.0007)
