@@ -18,6 +18,7 @@ from mode.services import WaitResults
 
 from streams.task import Record
 
+FETCH_WAIT_MS = 100
 LEAST_WAIT = 0.25
 """Part of a batch's time that is waited for more records even when its time has passed."""
 
@@ -36,12 +37,28 @@ class Untouched(faust.Schema[Any, Any]):
         return decode
 
 
+class PromptThread(driver.AIOKafkaConsumerThread):
+    """faust's reading thread, whose requests the broker answers soon even when it has nothing to tell.
+
+    There is one request under way at a time: a partition that was left out of it, its last records being taken in
+    just then, waits for its end.
+    """
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer: Any = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+
 class EagerConsumer(driver.Consumer):
     """faust's consumer, which takes the first step of a delivery at once.
 
     Only where a delivery has to wait (the flow is suspended, the agent's queue is full) are the tasks made that faust
     makes for every record; Python 3.12's eager tasks do the same.
     """
+
+    def _new_consumer_thread(self) -> PromptThread:
+        return PromptThread(self, loop=self.loop, beacon=self.beacon)
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> WaitResults:
         """Wait for the first of these to end; the first given is begun at once."""

@@ -67,12 +67,14 @@ def empty(config: Config) -> int:
 
 
 def judged(what: str, times: np.ndarray, sizes: np.ndarray, rate: float, spent: str) -> Result:
-    """Give the figure of one process: how much its memory varied after the first quarter, and how it sloped."""
+    """Give the figure of one process: its mean size at the end against that after the first quarter, and its swing and slope."""
     late = times >= times[-1] / 4
+    last, second = times >= times[-1] * 3 / 4, late & (times < times[-1] / 2)
     slope = float(np.polyfit(times[late], sizes[late], 1)[0]) * 3600 if late.sum() > 2 else float("nan")
     low, high = float(sizes[late].min()), float(sizes[late].max())
+    grown = float(sizes[last].mean() / sizes[second].mean())
     return Result(
-        f"rss_{what}", float(sizes[-1]), "MiB", COMMAND, {"largest to smallest after warm-up": high / low}, cores=2.0,
+        f"rss_{what}", float(sizes[-1]), "MiB", COMMAND, {"mean of the second quarter, that of the last": grown}, cores=2.0,
         note=f"{times[-1]:.0f} s at {RATE:,} readings/s of {RATE * INTERVAL_S:,} vehicles (stored {rate:,.0f}/s); after the first quarter "
         f"{low:.0f} to {high:.0f} MiB, slope {slope:+.0f} MiB/h; cores used: {spent}",
     )  # fmt: skip
