@@ -46,7 +46,7 @@ class PromptThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer: Any = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - faust gives it 1.5 s and offers no setting
         return consumer
 
 
