@@ -11,7 +11,7 @@ Numbers = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
 LONGEST = 64
-"""Bytes of a text that count in its hash; those equal so far are told apart by whoever compares the texts."""
+"""Of a longer text its first bytes and the last eight count in its hash; whoever compares the texts tells the rest."""
 _SPREAD, _FOLD = np.uint64(0x9E3779B97F4A7C15), np.uint64(29)
 
 
@@ -63,7 +63,7 @@ class TextIndex:
 
 
 def hashes(texts: pa.Array) -> Hashes:
-    """Give a 64-bit hash of each text's length and first bytes, the same in every batch."""
+    """Give a 64-bit hash of each text, the same in every batch."""
     if len(texts) == 0:
         return np.empty(0, np.uint64)
     ends = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, texts.offset * 4).astype(np.int64)
@@ -75,6 +75,8 @@ def hashes(texts: pa.Array) -> Hashes:
         rows = slice(None) if int(length.min()) > at else np.flatnonzero(length > at)
         beyond = np.maximum(8 - (length[rows] - at), 0).astype(np.uint64)
         found[rows] = _mixed(found[rows] ^ (words[start[rows] + at] << (beyond * np.uint64(8))))
+    long = np.flatnonzero(length > LONGEST)
+    found[long] = _mixed(found[long] ^ words[start[long] + length[long] - 8])
     return found
 
 
