@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import secrets
@@ -17,6 +18,9 @@ MARK = "cityops-data-dir"
 """File that tells a folder is ours; only such a folder is ever wiped."""
 OWNED = ("kafka", "postgres", "spool", "memory", "run", "logs", "simulator", "remembered.json", "runtime.json")
 """Everything that ``wipe`` removes."""
+LENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOWEST_PORT, TRIES = 15_000, 200
+_turn = itertools.count(secrets.randbelow(1 << 16))
 
 
 class Place:
@@ -142,10 +146,11 @@ def write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def is_free(port: int) -> bool:
-    """Tell whether a loopback TCP port can be listened on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def is_free(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
+    """Tell whether a loopback port can be listened on."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
@@ -153,8 +158,25 @@ def is_free(port: int) -> bool:
         return True
 
 
-def free_port() -> int:
-    """Give a loopback TCP port that nobody listens on now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Give a loopback port that nobody uses now, and that was not given here before.
+
+    Any outgoing connection may take one of the ports the system lends before a listener does, so these are left out
+    where there are others.
+    """
+    room = _lowest_lent() - LOWEST_PORT
+    for _ in range(min(TRIES, room)):
+        port = LOWEST_PORT + next(_turn) % room
+        if is_free(port, kind):
+            return port
+    with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _lowest_lent() -> int:
+    """Give the first port that the system lends to outgoing connections; where it does not say, the usual one."""
+    try:
+        return int(LENT_PORTS.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return 32_768

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from cityops.place import free_port
 from connectors._api import load
 from connectors._api.session import describe
 from connectors._host.options import TcpOptions
@@ -28,7 +29,7 @@ from connectors.iec104.times import zone
 from tests.conftest import REAL_PARTS
 from tests.integration import capture
 from tests.unit.connectors.test_iec104_asdu import elements_of, octets_of
-from tests.unit.host.fakes import Bench, free_port, until
+from tests.unit.host.fakes import Bench, until
 
 IEC104 = load("iec104")
 PEER = Path(__file__).with_name("iec104_station.py")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cityops.place import free_port
 from connectors._api import Peer, Received, load
 from connectors.dlt645 import items
 from connectors.dlt698 import apdu
@@ -72,12 +72,6 @@ class Line:
 
 async def connected(name: str, settings: dict[str, Any], port: int) -> Line:
     return Line(name, settings, *await asyncio.open_connection("127.0.0.1", port))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_a_dlt645_server_is_polled() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cityops.place import free_port
 from connectors._api import Peer, load
 from connectors._api.session import describe
 from connectors._host.options import TcpOptions
@@ -24,7 +25,7 @@ from connectors.modbus.framing import Framing
 from tests.conftest import REAL_PARTS
 from tests.integration import capture
 from tests.unit.connectors.test_modbus_pdu import EXAMPLES
-from tests.unit.host.fakes import Bench, free_port, until
+from tests.unit.host.fakes import Bench, until
 
 MODBUS = load("modbus")
 PUMP = {"source": "pump-1", "kind": "water_node"}

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from cityops.place import free_port
 from connectors._api import load
 from connectors._api.session import describe
 from connectors._host.client import ClientDoor
@@ -22,7 +23,7 @@ from connectors._host.options import ClientOptions
 from connectors.opcua.client import packets
 from schemas.errors import Fatal
 from tests.conftest import REAL_PARTS
-from tests.unit.host.fakes import Bench, free_port, until
+from tests.unit.host.fakes import Bench, until
 
 if find_spec("asyncua") is None and os.environ.get("REQUIRE_STACK") != "1":
     pytest.skip("no peer: the package asyncua is not installed; install cityops[opcua]", allow_module_level=True)

@@ -20,6 +20,7 @@ import httpx
 import msgspec
 import pytest
 
+from cityops.place import free_port
 from connectors._api import registry
 from connectors._api.session import Received, Reply
 from connectors._host.mqtt import MqttSubscriber
@@ -30,7 +31,7 @@ from schemas.config import Secret
 from schemas.errors import Reject
 from tests.conftest import REAL_PARTS
 from tests.contract.test_connectors import TEMPLATE, with_session
-from tests.unit.host.fakes import START, Bench, MemoryKafka, bus, certificate, clock, config, free_port, states, until
+from tests.unit.host.fakes import START, Bench, MemoryKafka, bus, certificate, clock, config, states, until
 
 USER, PASSWORD = "connect", "wěi-密码"
 SETTINGS: dict[str, Any] = {"stations": [], "silence_s": 300.0}

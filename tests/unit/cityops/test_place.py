@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cityops.place import Place, is_free
+from cityops.place import LENT_PORTS, LOWEST_PORT, Place, free_port, is_free
 from schemas.errors import Fatal
 
 
@@ -60,3 +60,16 @@ def test_the_lock_tells_whether_a_process_runs_here(tmp_path: Path) -> None:
     assert Place(tmp_path).in_use()
     place.unlock()
     assert not place.in_use()
+
+
+def test_free_ports_differ_and_are_none_that_an_outgoing_connection_may_take() -> None:
+    ports = [free_port() for _ in range(50)]
+    assert len(set(ports)) == 50
+    lowest = int(LENT_PORTS.read_text(encoding="ascii").split()[0]) if LENT_PORTS.exists() else 32_768
+    assert all(LOWEST_PORT <= port < lowest for port in ports)
+
+
+def test_where_the_system_lends_all_ports_it_chooses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "range").write_text("1024 65000", encoding="ascii")
+    monkeypatch.setattr("cityops.place.LENT_PORTS", tmp_path / "range")
+    assert is_free(free_port())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -158,13 +157,6 @@ async def until(met: Callable[[], object]) -> None:
     async with asyncio.timeout(15):
         while not met():
             await asyncio.sleep(0.005)
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Give a port of the loopback that nobody uses."""
-    with socket.socket(type=kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def certificate(folder: Path, name: str = "localhost") -> tuple[str, str]:

@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from cityops.place import free_port
 from connectors._api.session import Received, Reply
 from connectors._host.options import TcpOptions
 from connectors._host.tcp import TcpDialler
 from connectors._template import encoder
 from tests.contract.test_connectors import TEMPLATE, with_session
-from tests.unit.host.fakes import START, Bench, certificate, free_port, until
+from tests.unit.host.fakes import START, Bench, certificate, until
 
 REPORT = encoder.report("S1", START, 7, {"PM10": 50.0})
 

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import structlog
 
+from cityops.place import free_port
 from connectors._host.follow import Source, follow
 from connectors._host.host import Host
 from connectors._host.run import run
 from connectors._template import encoder
 from schemas.config import Config
 from schemas.errors import Fatal
-from tests.unit.host.fakes import START, MemoryKafka, clock, config, free_port, states, until
+from tests.unit.host.fakes import START, MemoryKafka, clock, config, states, until
 
 pytestmark = pytest.mark.usefixtures("connectors")
 

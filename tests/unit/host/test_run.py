@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from cityops.place import free_port
 from connectors._host.decode import decode_packets
 from connectors._host.files import listing, messages, recorded
 from connectors._host.replay import replay
 from connectors._host.run import new_run, run
 from connectors._template import encoder
 from schemas.errors import Fatal
-from tests.unit.host.fakes import START, MemoryKafka, clock, config, free_port, states, until
+from tests.unit.host.fakes import START, MemoryKafka, clock, config, states, until
 
 GOOD = encoder.report("S1", START, 7, {"PM10": 50.5})
 BAD = GOOD.replace(b"50.5", b"50.6")
