@@ -21,6 +21,8 @@ LONGER: dict[str, dict[int, int]] = {"source": {900: 60, 3600: 900}}
 """By dimension, the lengths that are added up, and the length each is added up from; groups as ``GROUP_LONGER``."""
 GROUP_LONGER = {60: 10, 900: 60, 3600: 900}
 KEY = KEYS["window"]
+PIECE = 50_000
+"""Windows written by one statement: those of a million sources that wait together would outlast its time limit."""
 DUE_AGAIN = " ON CONFLICT (kind, dimension, size, ts) DO UPDATE SET version = due_windows.version + 1"
 """Whoever adds the period up without these windows, which are not committed yet, will find it changed, and due still."""
 Row = dict[str, Any]
@@ -48,8 +50,13 @@ async def save(connection: Connection, batch: pa.RecordBatch) -> int:
 
 async def replace(connection: Connection, batch: pa.RecordBatch, *, always: bool = False) -> int:
     """Write windows over those there, unless they rest on more readings or it is to happen ``always``."""
-    names = columns("window")
     await connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS stage_{WINDOWS} (LIKE {WINDOWS}) ON COMMIT DELETE ROWS")
+    starts = range(0, batch.num_rows, PIECE)
+    return sum([await _replace(connection, batch.slice(start, PIECE), always=always) for start in starts])
+
+
+async def _replace(connection: Connection, batch: pa.RecordBatch, *, always: bool) -> int:
+    names = columns("window")
     await connection.execute(f"TRUNCATE stage_{WINDOWS}")
     await staging.copy(connection, f"stage_{WINDOWS}", batch)
     changes = ", ".join(f'"{n}" = excluded."{n}"' for n in names if n not in KEY)

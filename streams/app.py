@@ -314,19 +314,19 @@ class Agent:
 
     async def _patiently(self, what: str, attempt: Callable[[], Any]) -> Any:
         """Repeat an attempt for ever while its fault is a passing one, with a growing pause up to 1 s."""
-        pause = 0.1
-        while True:
-            self.waits_for = what
-            try:
-                with passing_faults():
-                    return await attempt()
-            except Retry as error:
-                metrics.STORE_RETRIES.inc()
-                log.warning("waiting", agent=self.name, what=what, error=str(error), pause_s=pause)
-            finally:
-                self.waits_for = ""
-            await asyncio.sleep(pause)
-            pause = min(1.0, pause * 2)
+        pause, self.waits_for = 0.1, what
+        try:
+            while True:
+                try:
+                    with passing_faults():
+                        return await attempt()
+                except Retry as error:
+                    metrics.STORE_RETRIES.inc()
+                    log.warning("waiting", agent=self.name, what=what, error=str(error), pause_s=pause)
+                await asyncio.sleep(pause)
+                pause = min(1.0, pause * 2)
+        finally:
+            self.waits_for = ""
 
     async def finish(self) -> None:
         """Return when the batch in work is committed; nothing is begun after it."""

@@ -62,6 +62,13 @@ async def test_windows_are_replaced_but_never_by_one_that_rests_on_less(pool: Po
     assert await whole(pool) == [("B", 0, 6, 2.5), ("C", 0, 3, 1.0)]
 
 
+async def test_windows_that_waited_long_are_written_by_several_statements(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "PIECE", 2)
+    sources = ["D", "A", "C", "A", "B"]
+    assert await put(pool, *(window(n, 8.0 * n, source=s) for n, s in enumerate(sources, 1))) == 5
+    assert await whole(pool) == [("A", 0, 4, 8.0), ("B", 0, 5, 8.0), ("C", 0, 3, 8.0), ("D", 0, 1, 8.0)]
+
+
 async def test_corrections_add_up_and_stand_beside_the_window_whichever_comes_first(pool: Pool) -> None:
     assert await put(pool, window(1, 8.0, part=LATE_PART, last=8.0, last_at=HOUR + 50 * SECOND)) == 1
     assert await put(pool, window(5, 10.0, last_at=HOUR + 40 * SECOND)) == 1
