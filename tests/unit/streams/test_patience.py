@@ -18,7 +18,7 @@ async def test_an_agent_waits_for_the_database_between_attempts_too(tmp_path: Pa
     async def attempt() -> int:
         told.append(agent.waits_for)
         if len(told) < 2:
-            raise Retry("away")  # noqa: EM101
+            raise Retry("away")
         return len(told)
 
     waiting = asyncio.ensure_future(agent._patiently("database", attempt))
