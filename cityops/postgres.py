@@ -21,18 +21,32 @@ DATABASE = "cityops"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "shared_buffers": "256MB",
     "work_mem": "16MB",
     "maintenance_work_mem": "64MB",
     "max_connections": "100",
     "synchronous_commit": "on",
-    "max_wal_size": "1GB",
+    # Each checkpoint costs every page of the windows' index once more, whole; a killed server replays what is since the last.
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
     "checkpoint_completion_target": "0.9",
     "random_page_cost": "1.1",
     "jit": "off",
     "timezone": "UTC",
     "log_min_messages": "warning",
 }
+
+MOST_BUFFERS = 2 << 30
+
+
+def settings(memory: int) -> dict[str, str]:
+    """Give the server's settings on a machine with that many bytes of memory: an eighth of it for its buffers, to a limit."""
+    buffers = min(MOST_BUFFERS, memory // 8)
+    return SETTINGS | {"shared_buffers": f"{max(128 << 20, buffers) >> 20}MB"}
+
+
+def memory() -> int:
+    """Give the bytes of memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def binaries() -> Path:
@@ -86,7 +100,7 @@ class Postgres:
         self.process.user, self.process.enter = way.user, way.enter
         if not (self.cluster / "PG_VERSION").exists():
             self._initdb(programs, way)
-        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in settings(memory()).items() for part in ("-c", f"{name}={value}")]
         self.process.argv = [str(programs / "postgres"), "-D", str(self.cluster), "-p", str(self.port), *options]
 
     def _initdb(self, programs: Path, way: Way) -> None:

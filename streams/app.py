@@ -77,7 +77,7 @@ def make_app(name: str, config: Config, slot: int, topics: Sequence[str]) -> fau
         broker_max_poll_interval=315_360_000,
         broker_commit_interval=1.0,
         stream_wait_empty=False,
-        stream_buffer_maxsize=1024,
+        stream_buffer_maxsize=intake.BUFFERED,
         producer_request_timeout=300,
         producer_max_request_size=MAX_FRAME,
     )
@@ -145,7 +145,7 @@ class Agent:
                 fatal(f"{self.name}: start", error)
             begun, clock = 0.0, asyncio.get_running_loop().time
             while not stream.should_stop:
-                messages = await intake.messages(stream.channel.queue, self._batch, begun, self._within)
+                messages = await intake.messages(stream.channel.queue, self._batch, intake.BATCH_BYTES, begun, self._within)
                 begun = clock()
                 await self._guarded(messages)
 

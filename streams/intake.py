@@ -19,6 +19,10 @@ from mode.services import WaitResults
 from streams.task import Record
 
 FETCH_WAIT_MS = 100
+BATCH_BYTES = 16 << 20
+"""Values worked on at once; what is made of them takes several times as much memory."""
+BUFFERED = 256
+"""Messages that wait for an agent: about the next batch."""
 LEAST_WAIT = 0.25
 """Part of a batch's time that is waited for more records even when its time has passed."""
 
@@ -93,19 +97,27 @@ def _steps(begun: Any, waits_for: Any) -> Generator[Any, Any, Any]:
     return (yield from begun)
 
 
-async def messages(queue: Any, most: int, begun: float, within_s: float) -> list[Any]:
-    """Give what comes until ``within_s`` after the last batch was ``begun`` (loop time), in order, at most so many.
+async def messages(queue: Any, most: int, most_bytes: int, begun: float, within_s: float) -> list[Any]:
+    """Give what comes until ``within_s`` after the last batch was ``begun`` (loop time), in order.
 
-    Batches are paced, not delayed: one that took its time is followed at once, but for a short wait in which the
-    records of its time can arrive together.
+    A batch ends at ``most`` records, or with the one that brings it to ``most_bytes`` of values: what is worked on at
+    once bounds the memory of a worker that has much to catch up. Batches are paced, not delayed: one that took its
+    time is followed at once, but for a short wait in which the records of its time can arrive together.
     """
     found = [await queue.get()]
+    size = _size(found[0])
     now = asyncio.get_running_loop().time()
     with suppress(TimeoutError):
         async with asyncio.timeout_at(max(begun + within_s, now + within_s * LEAST_WAIT)):
-            while len(found) < most:
+            while len(found) < most and size < most_bytes:
                 found.append(await queue.get() if queue.empty() else queue.get_nowait())
+                size += _size(found[-1])
     return found
+
+
+def _size(message: Any) -> int:
+    """Give the bytes of a message's value; a tombstone has none."""
+    return len(message.value or b"")
 
 
 def record(message: Any) -> Record:

@@ -123,7 +123,7 @@ class Worker:
         return Agent(name, named, make_task, within_s=within_s, batch=batch, attempts=attempts, prepare=prepare)
 
     def _clean(self, topic: str, partition: int) -> Task:
-        return CleanTask(topic, partition, self._layers.present, self._config.stream)
+        return CleanTask(topic, partition, self._layers.present, self._config.stream, Path(self._config.data_dir) / "run")
 
     def _watch(self, topic: str, partition: int) -> Task:
         return WatchTask(topic, partition, self._rules, self._config.stream, self._registry)

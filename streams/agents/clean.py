@@ -6,6 +6,7 @@ import struct
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -45,11 +46,14 @@ class Raw:
 class CleanTask:
     """Checks, deduplicates and enriches the frames of one raw partition."""
 
-    def __init__(self, topic: str, partition: int, reference: Callable[[], Reference], settings: StreamConfig) -> None:
+    def __init__(
+        self, topic: str, partition: int, reference: Callable[[], Reference], settings: StreamConfig, folder: Path | None = None
+    ) -> None:
         self._out = topics.clean(topic.removeprefix("raw-"))
         self._partition = partition
         self._reference = reference
         self._settings = settings
+        self._folder = folder
         self._marks = Marks()
         self._dedupe: dict[str, Dedupe] = {}
         self._lateness: dict[str, Lateness] = {}
@@ -197,7 +201,7 @@ class CleanTask:
         return Output(topics.REJECTS, self._partition, value, headers)
 
     def _dedupe_of(self, kind: str) -> Dedupe:
-        return self._dedupe.setdefault(kind, Dedupe(kind_by_name(kind).parts))
+        return self._dedupe.setdefault(kind, Dedupe(kind_by_name(kind).parts, folder=self._folder))
 
     def _matcher_of(self, kind: str) -> Matcher:
         return self._matchers.setdefault(kind, Matcher(kind))

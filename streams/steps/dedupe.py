@@ -2,21 +2,26 @@
 
 Keys are 64-bit mixes kept in blocks. A reading newer than the newest of its source cannot be a repetition
 and costs no look-up; the others are searched in every block that reaches their event time. A block is
-sorted when it is first searched. Two different readings are taken for one with a chance of about 1e-11 at
-1e8 keys.
+sorted when it is first searched; large ones lie in files, so that hours of a busy partition take no memory.
+Two different readings are taken for one with a chance of about 1e-11 at 1e8 keys.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import structlog
 from numpy.typing import NDArray
 
 from streams.steps.sources import Codes, Columns, Mask, SourceTable, grown
+
+log = structlog.get_logger()
 
 Keys = NDArray[np.uint64]
 MIX1, MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -26,6 +31,10 @@ ABSENT = -(2**62)
 """Stands for a part that a reading does not have; outside the bounds of every declared field."""
 FANOUT = 16
 """So many blocks of one level are merged into one of the next."""
+MOST = 1 << 20
+"""Keys of the largest block: merging larger ones would take more memory and writing than it saves look-ups."""
+LARGE = 1 << 16
+"""A block of so many keys is put aside into a file."""
 LONG_AGO = np.iinfo(np.int64).min
 
 
@@ -49,20 +58,34 @@ class Block:
         level, newest = struct.unpack_from("<Bq", value)
         return cls(number, level, newest, np.frombuffer(value, np.uint64, offset=9))
 
+    def sort(self) -> None:
+        """Bring the keys into order."""
+        if not self.is_sorted:
+            self.keys, self.is_sorted = np.sort(self.keys, kind="stable"), True  # merged blocks are runs in order
+
+    def put_aside(self, folder: Path) -> None:
+        """Keep the keys in a nameless file, read as they are searched; where none can be written they stay in memory."""
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                self.keys.tofile(file)
+                self.keys = np.asarray(np.memmap(file, np.uint64, "r", shape=self.keys.shape))
+        except OSError as error:
+            log.warning("keys stay in memory", folder=str(folder), keys=len(self.keys), error=str(error))
+
     def has(self, keys: Keys) -> Mask:
         """Tell which of these keys are in the block."""
-        if not self.is_sorted:
-            self.keys, self.is_sorted = np.sort(self.keys), True
+        self.sort()
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         found: Mask = self.keys[at] == keys
         return found
 
 
 class Dedupe:
-    """What one partition has seen of one kind, within a horizon of event time."""
+    """What one partition has seen of one kind, within a horizon of event time; ``folder`` takes the older keys, if given."""
 
-    def __init__(self, parts: tuple[str, ...] = (), horizon_s: float = 7200.0) -> None:
+    def __init__(self, parts: tuple[str, ...] = (), horizon_s: float = 7200.0, folder: Path | None = None) -> None:
         self._parts = parts
+        self._folder = folder
         self._horizon = int(horizon_s * 1e6)
         self._sources = SourceTable()
         self._salt: Keys = np.empty(0, np.uint64)
@@ -76,7 +99,8 @@ class Dedupe:
 
     def restore(self, blocks: dict[int, bytes]) -> None:
         """Take up the blocks of a checkpoint; everything up to their newest time is then looked up."""
-        self._blocks = {n: Block.unpack(n, v) for n, v in blocks.items()}
+        for number, value in blocks.items():
+            self._keep(Block.unpack(number, value))
         self._next = max(blocks, default=-1) + 1
         self._floor = max((b.newest for b in self._blocks.values()), default=LONG_AGO)
         self._newest = self._floor
@@ -137,8 +161,14 @@ class Dedupe:
         return self._next - 1
 
     def _add(self, block: Block) -> None:
-        self._blocks[block.number] = block
         self._changed[block.number] = block.pack()
+        self._keep(block)
+
+    def _keep(self, block: Block) -> None:
+        self._blocks[block.number] = block
+        if self._folder is not None and len(block.keys) >= LARGE:
+            block.sort()
+            block.put_aside(self._folder)
 
     def _drop(self, number: int) -> None:
         del self._blocks[number]
@@ -147,7 +177,7 @@ class Dedupe:
     def _merge(self) -> None:
         for level in range(8):
             full = [b for b in self._blocks.values() if b.level == level]
-            if len(full) < FANOUT:
+            if len(full) < FANOUT or sum(len(b.keys) for b in full) > MOST:
                 continue
             keys = np.concatenate([b.keys for b in full])
             for block in full:

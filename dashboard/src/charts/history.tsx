@@ -4,7 +4,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
 import { lang, number, shownAs, t } from '../i18n';
-import { hourMinute, stamp } from '../i18n/time';
+import { clock, hourMinute, stamp } from '../i18n/time';
 import { ApiError, api } from '../live/api';
 import { serverNow } from '../live/session';
 import { withGaps } from './gaps';
@@ -62,7 +62,7 @@ function options(series: Series, width: number, height: number, rem: number): uP
     tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), 'Asia/Shanghai'),
     scales: { y: { range: (_u, low, high) => padded(low, high, series.limit) } },
     axes: [
-      { ...axis, space: 4.2 * rem, size: 1.6 * rem, values: (_u, at) => at.map((ts) => hourMinute(ts * 1000)) },
+      { ...axis, space: 5 * rem, size: 1.6 * rem, values: (_u, at, _i, _s, step) => at.map((ts) => (step < 60 ? clock : hourMinute)(ts * 1000)) },
       { ...axis, size: 3 * rem, values: (_u, at) => at.map((v) => number(v)) },
     ],
     series: [
@@ -78,7 +78,8 @@ function padded(low: number | null, high: number | null, limit: number | null): 
   if (values.length === 0) return [0, 1];
   const min = Math.min(...values);
   const max = Math.max(...values);
-  const pad = (max - min || Math.abs(max) || 1) * 0.12;
+  // A vehicle that stands still is a line at zero, not a scale of hundredths.
+  const pad = (max - min || Math.abs(max) || 10) * 0.12;
   return [min >= 0 ? Math.max(0, min - pad) : min - pad, max + pad];
 }
 

@@ -9,6 +9,7 @@ import type { ConnectorState, Health } from '../live/protocol';
 import { build, catalog, connectors, entities, now, problems } from '../live/session';
 
 const EVERY_MS = 5000;
+const KINDS_SHOWN = 3;
 const SHAPE: Record<Health, string> = { live: '●', idle: '○', starting: '◌', degraded: '▲', down: '■', refused: '■' };
 
 /** Read again and again while shown; gives the newest answer and the last failure's status. */
@@ -43,8 +44,16 @@ async function readConnectors(): Promise<ConnectorState[]> {
   return list;
 }
 
-function kindNames(kinds: string[] | undefined): string {
-  return (kinds ?? []).map((k) => label(catalog.value?.kinds[k], k)).join(' · ') || NONE;
+/** The first few names; all of them on demand, so that a mapping of any kind leaves room for the detail. */
+function Kinds({ of }: { of: string[] | undefined }): preact.JSX.Element {
+  const names = (of ?? []).map((k) => label(catalog.value?.kinds[k], k));
+  const more = names.length - KINDS_SHOWN;
+  return (
+    <td title={names.join(' · ')}>
+      {names.slice(0, KINDS_SHOWN).join(' · ') || NONE}
+      {more > 0 && <span class="muted"> +{more}</span>}
+    </td>
+  );
 }
 
 function ConnectorRow({ it }: { it: ConnectorState }): preact.JSX.Element {
@@ -59,7 +68,7 @@ function ConnectorRow({ it }: { it: ConnectorState }): preact.JSX.Element {
       <td class="num">{number(it.readings ?? 0, 0)}</td>
       <td class="num">{number(it.rejects ?? 0, 0)}</td>
       <td class="num">{number(it.connections ?? 0, 0)}</td>
-      <td>{kindNames(it.kinds)}</td>
+      <Kinds of={it.kinds} />
       <td class="wrap">{it.detail || NONE}</td>
     </tr>
   );

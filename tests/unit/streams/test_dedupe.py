@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +68,16 @@ def test_blocks_are_merged_and_old_ones_dropped() -> None:
     assert not dedupe.unseen(batch([("a", 390, None)])).any()
 
 
+def test_blocks_that_would_be_too_large_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.steps.dedupe.MOST", 100)
+    dedupe, sizes = Dedupe(), dict[str, int]()
+    for t in range(400):
+        dedupe.unseen(batch([("a", t + 1, None)]))
+        sizes = {k: v for k, v in (sizes | {k: len(v or b"") for k, v in dedupe.changes().items()}).items() if v}
+    assert max(sizes.values()) == 16 * 8 + 9
+    assert not dedupe.unseen(batch([("a", t + 1, None) for t in range(400)])).any()
+
+
 def test_the_parts_of_a_kind_tell_readings_of_one_message_apart() -> None:
     rows = [
         EnvFactor(source="a", ts=T0, seen_at=T0, factor=factor, period=period)
@@ -81,3 +95,40 @@ def test_refused_rows_are_not_remembered() -> None:
     rows = batch([("a", 1, None), ("a", 2, None)])
     assert dedupe.unseen(rows, np.array([True, False])).tolist() == [True, False]
     assert dedupe.unseen(rows).tolist() == [False, True]
+
+
+def in_files(folder: Path) -> int:
+    """Give how many nameless files of a folder are mapped into this process."""
+    return sum(str(folder) in line and "(deleted)" in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+def test_large_blocks_lie_in_files_and_are_searched_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.steps.dedupe.LARGE", 8)
+    dedupe, kept = Dedupe(folder=tmp_path), dict[int, bytes]()
+    rows = [("a", t + 1, None) for t in range(400)]
+    for row in rows:
+        assert dedupe.unseen(batch([row])).all()
+        for key, value in dedupe.changes().items():
+            if value is None:
+                kept.pop(int(key), None)
+            else:
+                kept[int(key)] = value
+    assert in_files(tmp_path) == sum(len(v) >= 8 * 8 + 9 for v in kept.values()) > 2
+    assert list(tmp_path.iterdir()) == []
+    again = Dedupe(folder=tmp_path)
+    again.restore(kept)
+    for each in (dedupe, again):
+        assert not each.unseen(batch(rows)).any()
+        assert each.unseen(batch([("a", 5, 7), ("b", 5, None)])).all()
+    del dedupe, again, each
+    gc.collect()
+    assert in_files(tmp_path) == 0
+
+
+def test_keys_stay_in_memory_where_no_file_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.steps.dedupe.LARGE", 2)
+    dedupe = Dedupe(folder=tmp_path / "absent")
+    for start in range(0, 64, 2):
+        dedupe.unseen(batch([("a", start + 1, None), ("a", start + 2, None)]))
+        dedupe.changes()
+    assert not dedupe.unseen(batch([("a", t + 1, None) for t in range(64)])).any()
