@@ -19,7 +19,7 @@ from mode.services import WaitResults
 from streams.task import Record
 
 FETCH_WAIT_MS = 100
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 8 << 20
 """Values worked on at once; what is made of them takes several times as much memory."""
 BUFFERED = 256
 """Messages that wait for an agent: about the next batch."""

@@ -27,7 +27,7 @@ from schemas.rules import Rule
 from schemas.rules import load as load_rules
 from storage import alerts_store, maintenance, rollup, zones
 from storage.connect import create_pool
-from streams import rejudging
+from streams import allocator, rejudging
 from streams.agents.alerts import AlertsTask, Book
 from streams.agents.clean import CleanTask
 from streams.agents.store import StoreTask
@@ -293,6 +293,7 @@ def hold_slot(config: Config, name: str) -> IO[bytes]:
 def run(config: Config, *, slot: int, agents: Sequence[str] = STREAM_AGENTS, clock: Callable[[], int]) -> None:
     """Run a worker until SIGTERM or Ctrl-C; never returns normally on an unexpected fault."""
     lock = hold_slot(config, f"{'-'.join(agents)}-{slot}")
+    allocator.give_back()
     uvloop.install()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

@@ -20,7 +20,7 @@ from tests.integration.stack import Stack, running
 from tests.integration.workers import query, until, workers
 
 COMMAND = "make bench ONLY=rss SECONDS=1200"
-RATE, INTERVAL_S = 50_000, 10
+RATE, INTERVAL_S = 50_000, 2
 EMPTY_S = 60.0
 """How often the table is emptied: sixty million rows would only fill the disk."""
 
