@@ -6,6 +6,7 @@ import struct
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,7 @@ from schemas.kinds.derived import RejectRow
 from schemas.reading import Lane
 from storage.checkpoints import Checkpoint
 from streams.aside import POISON, header_of, rejected, without_rows
+from streams.mapped import in_file
 from streams.steps.dedupe import Dedupe
 from streams.steps.enrich import Lateness, judged, with_judgement
 from streams.steps.matching import Matcher, settled, with_columns
@@ -201,7 +203,11 @@ class CleanTask:
         return Output(topics.REJECTS, self._partition, value, headers)
 
     def _dedupe_of(self, kind: str) -> Dedupe:
-        return self._dedupe.setdefault(kind, Dedupe(kind_by_name(kind).parts, folder=self._folder))
+        found = self._dedupe.get(kind)
+        if found is None:
+            keep = None if self._folder is None else partial(in_file, folder=self._folder)
+            found = self._dedupe[kind] = Dedupe(kind_by_name(kind).parts, keep=keep)
+        return found
 
     def _matcher_of(self, kind: str) -> Matcher:
         return self._matchers.setdefault(kind, Matcher(kind))

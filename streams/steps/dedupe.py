@@ -2,7 +2,7 @@
 
 Keys are 64-bit mixes kept in blocks. A reading newer than the newest of its source cannot be a repetition
 and costs no look-up; the others are searched in every block that reaches their event time. A block is
-sorted when it is first searched; large ones lie in files, so that hours of a busy partition take no memory.
+sorted when it is first searched; large ones may lie in files, so that hours of a busy partition take no memory.
 Two different readings are taken for one with a chance of about 1e-11 at 1e8 keys.
 """
 
@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import structlog
 from numpy.typing import NDArray
 
 from streams.steps.sources import Codes, Columns, Mask, SourceTable, grown
-
-log = structlog.get_logger()
 
 Keys = NDArray[np.uint64]
 MIX1, MIX2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -34,7 +30,7 @@ FANOUT = 16
 MOST = 1 << 20
 """Keys of the largest block: merging larger ones would take more memory and writing than it saves look-ups."""
 LARGE = 1 << 16
-"""A block of so many keys is put aside into a file."""
+"""A block of so many keys lies where ``keep`` says."""
 LONG_AGO = np.iinfo(np.int64).min
 
 
@@ -63,15 +59,6 @@ class Block:
         if not self.is_sorted:
             self.keys, self.is_sorted = np.sort(self.keys, kind="stable"), True  # merged blocks are runs in order
 
-    def put_aside(self, folder: Path) -> None:
-        """Keep the keys in a nameless file, read as they are searched; where none can be written they stay in memory."""
-        try:
-            with tempfile.TemporaryFile(dir=folder) as file:
-                self.keys.tofile(file)
-                self.keys = np.asarray(np.memmap(file, np.uint64, "r", shape=self.keys.shape))
-        except OSError as error:
-            log.warning("keys stay in memory", folder=str(folder), keys=len(self.keys), error=str(error))
-
     def has(self, keys: Keys) -> Mask:
         """Tell which of these keys are in the block."""
         self.sort()
@@ -81,11 +68,13 @@ class Block:
 
 
 class Dedupe:
-    """What one partition has seen of one kind, within a horizon of event time; ``folder`` takes the older keys, if given."""
+    """What one partition has seen of one kind, within a horizon of event time; ``keep`` says where large blocks lie."""
 
-    def __init__(self, parts: tuple[str, ...] = (), horizon_s: float = 7200.0, folder: Path | None = None) -> None:
+    def __init__(
+        self, parts: tuple[str, ...] = (), horizon_s: float = 7200.0, keep: Callable[[Keys], Keys] | None = None
+    ) -> None:
         self._parts = parts
-        self._folder = folder
+        self._keep_large = keep
         self._horizon = int(horizon_s * 1e6)
         self._sources = SourceTable()
         self._salt: Keys = np.empty(0, np.uint64)
@@ -166,9 +155,9 @@ class Dedupe:
 
     def _keep(self, block: Block) -> None:
         self._blocks[block.number] = block
-        if self._folder is not None and len(block.keys) >= LARGE:
+        if self._keep_large is not None and len(block.keys) >= LARGE:
             block.sort()
-            block.put_aside(self._folder)
+            block.keys = self._keep_large(block.keys)
 
     def _drop(self, number: int) -> None:
         del self._blocks[number]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from schemas.frame import from_readings
 from schemas.kinds.environment import EnvFactor
 from schemas.kinds.transport import TaxiPosition
+from streams.mapped import in_file
 from streams.steps.dedupe import Dedupe
 from streams.steps.sources import Columns
 
@@ -104,7 +106,7 @@ def in_files(folder: Path) -> int:
 
 def test_large_blocks_lie_in_files_and_are_searched_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.steps.dedupe.LARGE", 8)
-    dedupe, kept = Dedupe(folder=tmp_path), dict[int, bytes]()
+    dedupe, kept = Dedupe(keep=partial(in_file, folder=tmp_path)), dict[int, bytes]()
     rows = [("a", t + 1, None) for t in range(400)]
     for row in rows:
         assert dedupe.unseen(batch([row])).all()
@@ -115,7 +117,7 @@ def test_large_blocks_lie_in_files_and_are_searched_there(tmp_path: Path, monkey
                 kept[int(key)] = value
     assert in_files(tmp_path) == sum(len(v) >= 8 * 8 + 9 for v in kept.values()) > 2
     assert list(tmp_path.iterdir()) == []
-    again = Dedupe(folder=tmp_path)
+    again = Dedupe(keep=partial(in_file, folder=tmp_path))
     again.restore(kept)
     for each in (dedupe, again):
         assert not each.unseen(batch(rows)).any()
@@ -127,7 +129,7 @@ def test_large_blocks_lie_in_files_and_are_searched_there(tmp_path: Path, monkey
 
 def test_keys_stay_in_memory_where_no_file_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.steps.dedupe.LARGE", 2)
-    dedupe = Dedupe(folder=tmp_path / "absent")
+    dedupe = Dedupe(keep=partial(in_file, folder=tmp_path / "absent"))
     for start in range(0, 64, 2):
         dedupe.unseen(batch([("a", start + 1, None), ("a", start + 2, None)]))
         dedupe.changes()
